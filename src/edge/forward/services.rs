@@ -22,7 +22,7 @@ use crate::{
         listen::{
             ListenSettings,
             limits::{ClientRequestSlot, ConnectionRefusal, Requests},
-            listener_runtime::{ListenerRuntimes, NextTls, watch_certificates},
+            listener_runtime::{ListenerRuntimes, NextTls, watch_certificates, with_certificates_of},
             settings::Listen,
             trusted::TrustedHeaders,
         },
@@ -131,8 +131,8 @@ pub struct Shared {
     tunables: ArcSwap<Spread<Tunables>>,
     connections_possible: usize,
     listener_runtimes: ListenerRuntimes,
-    /// As the process started with them: their order is that of the sockets.
-    listen: Vec<Listen>,
+    /// Those that there are, with their present certificates; in the order of the sockets.
+    listen: ArcSwap<Vec<Listen>>,
     metrics: Arc<Metrics>,
     idle_grace_ms: AtomicU64,
     /// Whether the front drains, and whether idle connections are no longer waited for.
@@ -166,7 +166,7 @@ impl Shared {
             tunables: ArcSwap::from_pointee(Spread::new(tunables)),
             connections_possible,
             listener_runtimes,
-            listen: listen.to_vec(),
+            listen: ArcSwap::from_pointee(listen.to_vec()),
             metrics: Arc::clone(metrics),
             idle_grace_ms: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
@@ -181,13 +181,15 @@ impl Shared {
     /// # Errors
     /// When TLS cannot be set up for want of randomness.
     pub fn prepare_certificates(&self, listen: &[Listen]) -> Result<Certificates, rustls::Error> {
-        Ok(Certificates { listen: listen.to_vec(), next: self.listener_runtimes.prepare(&self.listen, listen)? })
+        let listen = with_certificates_of(&self.listen.load(), listen);
+        Ok(Certificates { next: self.listener_runtimes.prepare(&listen)?, listen })
     }
 
     /// Takes over changed certificates: for the next handshake.
     pub fn set_certificates(&self, certificates: Certificates) {
         self.listener_runtimes.take_over(certificates.next);
         watch_certificates(&certificates.listen, &self.metrics, self.services.clock.now());
+        self.listen.store(Arc::new(certificates.listen));
     }
 
     /// How long connections that wait for a request live on when the front drains: a request that is on its

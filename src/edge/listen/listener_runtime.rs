@@ -38,26 +38,13 @@ impl ListenerRuntimes {
         self.0.get(at)
     }
 
-    /// What other certificates come to at each listener runtime. Where a listener came or went, or TLS on it, only a
-    /// restart follows: nothing of that listener runtime changes until then.
-    pub(in crate::edge) fn prepare(
-        &self,
-        started: &[Listen],
-        listen: &[Listen],
-    ) -> Result<Vec<NextTls>, rustls::Error> {
-        let next = |(at, (listener_runtime, started)): (usize, (&ListenerRuntime, &Listen))| {
-            let same = |listen: &&Listen| listen.address == started.address;
-            // Several may take any free port: those are told apart by their place.
-            let settings = listen.get(at).filter(same).or_else(|| listen.iter().find(same));
-            let settings = settings.and_then(|listen| listen.tls.as_ref());
-            listener_runtime
-                .tls
-                .as_ref()
-                .zip(settings)
-                .map(|(terminator, settings)| terminator.prepare(settings))
-                .transpose()
+    /// What handshakes of each listener runtime are done with once these settings hold.
+    pub(in crate::edge) fn prepare(&self, listen: &[Listen]) -> Result<Vec<NextTls>, rustls::Error> {
+        let next = |(listener_runtime, listen): (&ListenerRuntime, &Listen)| {
+            let tls = listener_runtime.tls.as_ref().zip(listen.tls.as_ref());
+            tls.map(|(terminator, settings)| terminator.prepare(settings)).transpose()
         };
-        self.0.iter().zip(started).enumerate().map(next).collect()
+        self.0.iter().zip(listen).map(next).collect()
     }
 
     /// Takes over what was prepared.
@@ -68,6 +55,19 @@ impl ListenerRuntimes {
             }
         }
     }
+}
+
+/// How the listeners that are there go on when the config says this: with the certificates that it has for them. Where a
+/// listener came or went, or TLS on it, only a restart follows: nothing of it changes until then.
+pub(in crate::edge) fn with_certificates_of(present: &[Listen], config: &[Listen]) -> Vec<Listen> {
+    let next = |(at, present): (usize, &Listen)| {
+        let same = |listen: &&Listen| listen.address == present.address;
+        // Several may take any free port: those are told apart by their place.
+        let tls =
+            config.get(at).filter(same).or_else(|| config.iter().find(same)).and_then(|listen| listen.tls.clone());
+        Listen { tls: present.tls.as_ref().map(|present| tls.unwrap_or_else(|| present.clone())), ..present.clone() }
+    };
+    present.iter().enumerate().map(next).collect()
 }
 
 /// What a listener runtime's handshakes are done with from now on; `None` leaves them as they are.

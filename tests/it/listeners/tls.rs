@@ -132,6 +132,30 @@ fn curl_is_answered_in_both_versions_by_the_certificate_of_the_name() {
 }
 
 #[test]
+fn certificates_are_watched_where_they_are_served_until_a_restart() {
+    let (authority, upstream) = (Authority::new(), Upstream::start());
+    let gateway = start(&config(&upstream, &["a"], ""), &authority, &[("a", &["a.test"]), ("b", &["b.test"])]);
+    let moved = config(&upstream, &["b"], "")
+        .toml()
+        .replace("listen = [{ address = \"127.0.0.1:0\"", "listen = [{ address = \"127.0.0.2:0\"");
+    let watched = || {
+        let metrics = gateway.ask("/metrics").text();
+        let of = |line: &str| {
+            Some(line.strip_prefix("portero_certificate_expiry_timestamp_seconds{")?.split_once('}')?.0.to_owned())
+        };
+        metrics.lines().filter_map(of).collect::<Vec<_>>()
+    };
+    let before = [r#"listener="127.0.0.1:0",name="a.test""#];
+    assert_eq!(watched(), before);
+    std::fs::write(gateway.folder.config(), moved).unwrap();
+    gateway.asked("reload").succeeded();
+    assert_eq!(watched(), before, "nobody listens at the other address yet");
+    config(&upstream, &["b"], "").write_to(&gateway.folder);
+    gateway.asked("reload").succeeded();
+    assert_eq!(watched(), [r#"listener="127.0.0.1:0",name="b.test""#]);
+}
+
+#[test]
 fn old_versions_and_what_is_no_tls_are_turned_away() {
     let (authority, upstream) = (Authority::new(), Upstream::start());
     let config = config(&upstream, &["a"], "");

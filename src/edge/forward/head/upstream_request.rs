@@ -1,7 +1,7 @@
 //! What an upstream receives: the authorised path, the gateway's own identity and forwarding
 //! headers, and nothing that a client sent under their names.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Uri, Version, header,
@@ -173,13 +173,21 @@ pub(in crate::edge::forward) fn client_address(
     // address ends the search, because everything behind it is hearsay.
     let mut client = peer;
     for hop in elements(headers, &X_FORWARDED_FOR).rev() {
-        let Ok(hop) = hop.parse::<IpAddr>() else { break };
+        let Some(hop) = hop_address(hop) else { break };
         client = hop;
         if !is_trusted(hop, trusted_proxies) {
             break;
         }
     }
     canonical(client)
+}
+
+/// The address that a proxy writes into `X-Forwarded-For`. Some add the port, or write IPv6 in brackets, as RFC 7239
+/// section 6 has it.
+fn hop_address(hop: &str) -> Option<IpAddr> {
+    let bare = || hop.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
+    let with_port = || hop.parse::<SocketAddr>().ok().map(|hop| hop.ip());
+    hop.parse().ok().or_else(with_port).or_else(bare)
 }
 
 /// An IPv4 address in IPv6 clothes is the IPv4 address.
@@ -320,6 +328,13 @@ mod tests {
         assert_eq!(client("10.0.0.1", "203.0.113.9, 198.51.100.7, 10.0.0.2"), "198.51.100.7");
         assert_eq!(client("10.0.0.1", "198.51.100.7, garbage"), "10.0.0.1");
         assert_eq!(client("::ffff:10.0.0.1", "198.51.100.7"), "198.51.100.7");
+        for hop in ["198.51.100.7:4711", "[2001:db8::7]:4711", "[2001:db8::7]", "2001:db8::7"] {
+            let address = if hop.contains("db8") { "2001:db8::7" } else { "198.51.100.7" };
+            assert_eq!(client("10.0.0.1", &format!("203.0.113.9, {hop}, 10.0.0.2:80")), address, "{hop}");
+        }
+        for hop in ["unknown", "_hidden", "[198.51.100.7]", "198.51.100.7:99999", "2001:db8::7:port"] {
+            assert_eq!(client("10.0.0.1", hop), "10.0.0.1", "{hop}");
+        }
     }
 
     #[test]

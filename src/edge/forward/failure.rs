@@ -123,7 +123,8 @@ impl Failure {
         }
         match h2_error(error) {
             Some(error) if error.reason() == Some(h2::Reason::REFUSED_STREAM) => return Self::Refused,
-            Some(error) if error.is_reset() => return Self::Reset,
+            // The `h2` crate resets streams by itself for what came on them.
+            Some(error) if error.is_reset() && error.is_remote() => return Self::Reset,
             _ => {}
         }
         if error.is_parse() || is_decoding(error) { Self::Invalid } else { Self::BrokenOff }

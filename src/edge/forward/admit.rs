@@ -41,7 +41,7 @@ impl Exchange {
         let client = upstream_request::client_address(&self.head.headers, peer, trusted_proxies, *trusted_headers);
         self.client = Some(client);
         if let Some(reason) = refused {
-            return self.deny(Denial::of(reason));
+            return self.deny(whatever_the_route(reason));
         }
         if self.may_have_several(client) {
             self.client_slot = self.shared().enter_request(client);
@@ -56,7 +56,7 @@ impl Exchange {
         let decided = self.shared().decide(&self.head, Some(client), self.started).await;
         // A token endpoint says itself which method it has.
         let decided = match unserved(&self.head) {
-            Some(reason) if !matches!(decided, Ok(Permission::Endpoint(_))) => Err(Denial::of(reason)),
+            Some(reason) if !matches!(decided, Ok(Permission::Endpoint(_))) => Err(whatever_the_route(reason)),
             _ => decided,
         };
         match decided {
@@ -217,6 +217,13 @@ fn host_of(head: &Parts) -> Result<Host<'_>, InvalidHost> {
         return Ok(Host::NONE);
     }
     Host::of(&head.headers, head.uri.authority().map(http::uri::Authority::as_str))
+}
+
+/// The denial of a request that no route would have.
+#[cold]
+fn whatever_the_route(reason: Reason) -> Denial {
+    let allow = (reason == Reason::MethodNotAllowed).then(|| METHODS_SERVED.into());
+    Denial { allow, ..Denial::of(reason) }
 }
 
 /// Why a request is refused before its route is looked for.

@@ -19,13 +19,13 @@ use hyper::{
     body::Incoming,
     client::conn::{TrySendError, http1, http2},
 };
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     sync::watch,
     time::{Instant, interval},
 };
 
-use super::{failure::Unconnected, request_body::RequestBody};
+use super::{failure::Unconnected, pipes::PipeExecutor, request_body::RequestBody};
 use crate::{
     per_thread::Handle,
     timer::LazyTimeout,
@@ -160,6 +160,7 @@ pub(super) struct Http2 {
     sender: http2::SendRequest<RequestBody>,
     /// One for the connection, and one for each stream. It has how many the server allows.
     streams: Arc<AtomicUsize>,
+    pipes: PipeExecutor,
 }
 
 impl Http2 {
@@ -176,11 +177,14 @@ impl Lease {
     /// Sends a request. An error has the request where nothing of it was sent.
     pub(super) fn send(
         &mut self,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> + use<> {
         match self {
             Self::Http1(connection) => Either::Left(connection.sender.try_send_request(request)),
-            Self::Http2(connection) => Either::Right(connection.sender.try_send_request(request)),
+            Self::Http2(connection) => {
+                request.body_mut().pass_through(&connection.pipes);
+                Either::Right(connection.sender.try_send_request(request))
+            }
         }
     }
 
@@ -215,7 +219,8 @@ impl Lease {
 
 async fn http2_over(transport: Transport, server: &Handle<Server>, making: Making) -> io::Result<Http2> {
     let received = transport.received();
-    let handshake = http2::Builder::new(TokioExecutor::new())
+    let pipes = PipeExecutor::default();
+    let handshake = http2::Builder::new(pipes.clone())
         .timer(TokioTimer::new())
         .initial_max_send_streams(STREAMS_AT_FIRST)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -253,7 +258,7 @@ async fn http2_over(transport: Transport, server: &Handle<Server>, making: Makin
         // The next one may allow another number.
         server.forget_streams();
     });
-    Ok(Http2 { sender, streams })
+    Ok(Http2 { sender, streams, pipes })
 }
 
 async fn http1_over(pool: &Pool, transport: Transport) -> io::Result<Http1> {

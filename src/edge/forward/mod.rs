@@ -29,6 +29,7 @@
 //! informational   informational responses: how many there may be, and where they go
 //! in_flight       ends what has lost its token, or all of its time
 //! connections     connections to servers, of one thread
+//! pipes           bodies that a server of HTTP/2 does not take at once: each ends with its exchange
 //! worker          what a thread has of its own; `services`, what all share and a reload may change
 //! ```
 
@@ -45,6 +46,7 @@ pub(super) mod head;
 pub(super) mod in_flight;
 mod informational;
 pub(super) mod local_response;
+mod pipes;
 mod progress;
 mod received_body;
 mod record;

@@ -6,7 +6,7 @@
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
-    task::{Context, Waker},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -107,6 +107,8 @@ struct State {
     cancelled: bool,
     /// The task that waits for the next bytes of the body.
     waker: Option<Waker>,
+    /// The task that waits for the server to take more of it, and for the next bytes.
+    pipe: Option<Waker>,
 }
 
 /// What follows from the present.
@@ -322,10 +324,23 @@ impl Progress {
         let mut state = self.lock();
         state.cancelled = true;
         let waker = state.waker.take().filter(|_| !state.whole);
+        let pipe = state.pipe.take();
         drop(state);
-        if let Some(waker) = waker {
+        for waker in waker.into_iter().chain(pipe) {
             waker.wake();
         }
+    }
+
+    /// Ready when nobody takes the rest of the body any more, for the task that passes it on.
+    pub(super) fn poll_cancelled(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if state.cancelled {
+            return Poll::Ready(());
+        }
+        if !state.pipe.as_ref().is_some_and(|pipe| pipe.will_wake(cx.waker())) {
+            state.pipe = Some(cx.waker().clone());
+        }
+        Poll::Pending
     }
 
     pub(super) fn is_cancelled(&self) -> bool {

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::{
     failure::BodyError,
+    pipes::PipeExecutor,
     progress::Progress,
     received_body::{ReceivedBody, Unfinished},
 };
@@ -28,6 +29,8 @@ struct Sending {
     upload: Upload,
     /// Pieces that were sent already by this attempt.
     sent: usize,
+    /// What is told when it begins, on a connection of HTTP/2.
+    pipes: Option<PipeExecutor>,
 }
 
 /// A request's body, from which each attempt takes its own.
@@ -59,7 +62,7 @@ impl Upload {
     /// The body for one attempt. Its trailers are not handed on: a service could take them for fields of the head,
     /// which have been judged.
     pub(super) fn body(&self) -> RequestBody {
-        RequestBody(Some(Sending { upload: self.clone(), sent: 0 }))
+        RequestBody(Some(Sending { upload: self.clone(), sent: 0, pipes: None }))
     }
 
     /// Whether all that was taken of it is still there.
@@ -116,10 +119,20 @@ impl Upload {
             self.progress.fail(BodyError::TooLarge);
             return Some(Err(BodyError::TooLarge));
         }
-        source.ended = source.incoming.is_end_stream();
+        // With its last byte, wherever its end stands: hyper reads no further where the server speaks HTTP/1.
+        source.ended = source.incoming.is_complete();
         self.progress.passed_on(now, source.ended);
         source.keep(&data);
         Some(Ok(Frame::data(data)))
+    }
+}
+
+impl RequestBody {
+    /// Says on which connection of HTTP/2 it is sent.
+    pub(super) fn pass_through(&mut self, pipes: &PipeExecutor) {
+        if let Some(sending) = &mut self.0 {
+            sending.pipes = Some(pipes.clone());
+        }
     }
 }
 
@@ -146,6 +159,9 @@ impl Body for RequestBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Some(sending) = &mut self.0 else { return Poll::Ready(None) };
+        if let Some(pipes) = sending.pipes.take() {
+            pipes.begins(&sending.upload.progress);
+        }
         let next = ready!(sending.upload.poll_next(cx, sending.sent));
         match &next {
             Some(Ok(frame)) if frame.is_data() => sending.sent += 1,

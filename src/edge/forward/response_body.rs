@@ -4,7 +4,7 @@ use std::{
     fmt,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -113,14 +113,14 @@ impl ResponseBody {
     /// None, of a server's response that has no content whatever the server sends (RFC 9110 section 6.4.1).
     #[cold]
     pub(super) fn without_content(mut relay: Relay) -> Self {
-        relay.end();
+        relay.end(&mut Context::from_waker(Waker::noop()));
         Self::local(relay.exchange, Bytes::new(), true)
     }
 
     /// A server's body.
     pub(super) fn upstream(mut relay: Relay) -> Self {
-        if relay.incoming.is_end_stream() {
-            relay.end();
+        if relay.is_complete() {
+            relay.end(&mut Context::from_waker(Waker::noop()));
         }
         let taking = Taking::of(&relay.exchange);
         Self { inner: Inner::Upstream(relay), taking }
@@ -143,7 +143,7 @@ impl Relay {
         self.waiting = false;
         match next {
             None => {
-                self.end();
+                self.end(cx);
                 Poll::Ready(None)
             }
             Some(Err(error)) => self.fail(Failure::of_body(&error), cx),
@@ -155,21 +155,27 @@ impl Relay {
                         client_response::amend_trailers(&mut trailers, route);
                         Ok(Frame::trailers(trailers))
                     });
-                    self.end();
+                    self.end(cx);
                     Poll::Ready(trailers)
                 }
             },
         }
     }
 
-    fn take(&mut self, data: Bytes, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
-        let is_last = self.incoming.is_end_stream();
+    /// Whether all of the body has come that the client reads. A client of HTTP/1 reads no further than its length, and
+    /// so nor does hyper.
+    fn is_complete(&self) -> bool {
+        if self.exchange.is_http2() { self.incoming.is_end_stream() } else { self.incoming.is_complete() }
+    }
+
+    fn take(&mut self, data: Bytes, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+        let is_last = self.is_complete();
         if !is_last && self.exchange.is_over() {
             return self.fail(Failure::ReadTimeout, cx);
         }
         self.exchange.bytes_out += data.len() as u64;
         if is_last {
-            self.end();
+            self.end(cx);
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         let now = Instant::now();
@@ -206,7 +212,7 @@ impl Relay {
     }
 
     /// All of it came.
-    fn end(&mut self) {
+    fn end(&mut self, cx: &mut Context<'_>) {
         self.exchange.is_whole = true;
         let now = self.exchange.shared().services.clock.instant();
         // Over HTTP/2 hyper holds a piece until its client has room for it.
@@ -216,6 +222,9 @@ impl Relay {
         }
         let exchange = &mut *self.exchange;
         let Some(lease) = exchange.lease.take() else { return };
+        if lease.is_http2() {
+            return self.incoming.finish(lease, cx);
+        }
         let lease = lease.with_timeout(std::mem::take(&mut exchange.timeout));
         if let Some((server, route)) = exchange.server().zip(exchange.route()) {
             let idle = route.pool.settings.timeouts.idle;

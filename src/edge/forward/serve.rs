@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use http::{Request, Response, Version};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 
 use super::{
     admit::Admitted,
@@ -31,7 +31,7 @@ pub(in crate::edge) fn serve(
     async move {
         // As if it had waited for too long: the client connects again, with the certificate that it has now.
         let exchange = exchange.ok_or_else(|| Unanswered::Refused(h2::Reason::REFUSED_STREAM.into()))?;
-        live(exchange, (!body.is_end_stream()).then_some(body)).await
+        live(exchange, (!body.is_complete()).then_some(body)).await
     }
 }
 

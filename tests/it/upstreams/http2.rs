@@ -4,9 +4,10 @@ use std::{
     future::poll_fn,
     net::{Ipv4Addr, SocketAddr},
     sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    task::{Context, Waker},
 };
 
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use tokio::{
 };
 
 use super::{nobody, pool, start};
-use crate::support::{Config, Connection, PATIENCE, Request, get, with_client};
+use crate::support::{Config, Connection, PATIENCE, RawUpstream, Request, get, wait_until, with_client};
 
 /// A server of HTTP/2 in clear that counts connections and requests.
 struct Server {
@@ -255,10 +256,116 @@ fn a_connection_that_breaks_takes_a_get_to_another_and_a_post_nowhere() {
 
 #[test]
 fn a_server_that_does_not_speak_it_is_502() {
-    let old = crate::support::RawUpstream::start(|stream| {
+    let old = RawUpstream::start(|stream| {
         stream.read();
         stream.write("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
     });
     let gateway = start(&pool(&[old.address], HTTP_2));
     assert_eq!(gateway.send(&get("/")).status, 502);
+}
+
+/// The stream of a first request, which a second one looks at.
+static FIRST: Mutex<Option<h2::SendStream<Bytes>>> = Mutex::new(None);
+
+#[test]
+fn a_response_that_ends_behind_its_length_is_whole_and_its_stream_is_not_reset() {
+    let server = Server::start(|number, _, mut respond| {
+        let mut first = FIRST.lock().unwrap();
+        let mut body = respond.send_response(Response::builder().header("content-length", 5).body(()).unwrap(), false);
+        if let Some(mut ended) = first.take() {
+            let is_reset = ended.poll_reset(&mut Context::from_waker(Waker::noop())).is_ready();
+            let told = if is_reset { "reset" } else { "stays" };
+            body.as_mut().unwrap().send_data(Bytes::from_static(told.as_bytes()), true).unwrap();
+            // What ends behind its length may end with nothing, or with trailers.
+            let _ = if number % 2 == 0 {
+                ended.send_data(Bytes::new(), true)
+            } else {
+                ended.send_trailers(HeaderMap::new())
+            };
+        } else {
+            body.as_mut().unwrap().send_data(Bytes::from_static(b"hello"), false).unwrap();
+            *first = body.ok();
+        }
+        End::Stays
+    });
+    let gateway = start(&pool(&[server.address], HTTP_2));
+    let mut connection = Connection::open(gateway.front);
+    for at in 0..2 {
+        assert_eq!(connection.send(&get(&format!("/first/{at}"))).text(), "hello");
+        let path = format!("/first/{at}");
+        let line = gateway.process.access_line("the first", |line| line["path"] == path.as_str());
+        assert_eq!((&line["decision"], &line["bytes_out"]), (&"forward".into(), &5.into()));
+        let second = connection.send(&get("/second"));
+        assert_eq!(second.text(), "stays", "a reset would have come before the next request");
+    }
+    assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_request_that_ends_behind_its_length_is_whole_for_its_server() {
+    for http in ["1.1", "2"] {
+        let silent = RawUpstream::start(|stream| while stream.read() {});
+        // A server that was still owed some of the body would have an hour to take it.
+        let timeouts = format!("http = \"{http}\"\ntimeouts = {{ read = \"300ms\", write = \"1h\" }}\nretries = 0");
+        let gateway = start(&pool(&[silent.address], &timeouts));
+        let status = with_client(gateway.front, async |mut sender| {
+            poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
+            let head = Head::post("http://a/").header("content-length", 5).body(()).unwrap();
+            let (response, mut out) = sender.send_request(head, false).unwrap();
+            out.send_data(Bytes::from_static(b"hello"), false).unwrap();
+            response.await.unwrap().status()
+        });
+        assert_eq!(status, 504, "{http}");
+    }
+}
+
+/// Whether the stream of a request was reset whose body its server did not take.
+static WAS_RESET: AtomicBool = AtomicBool::new(false);
+
+#[test]
+fn a_response_that_is_over_ends_an_upload_that_its_server_does_not_take() {
+    let server = Server::start(|_, request, mut respond| {
+        let mut body = request.into_body();
+        let response = Response::builder().status(401).body(()).unwrap();
+        respond.send_response(response, true).unwrap();
+        tokio::spawn(async move {
+            // What comes is held: the client gets no more room.
+            while let Some(piece) = body.data().await {
+                if piece.is_err() {
+                    WAS_RESET.store(true, Ordering::SeqCst);
+                    return;
+                }
+            }
+        });
+        End::Stays
+    });
+    let gateway = start(&pool(&[server.address], HTTP_2));
+    let mut connection = Connection::open(gateway.front);
+    connection
+        .write(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n{}", "x".repeat(200_000)))
+        .unwrap();
+    assert_eq!(connection.receive_head().unwrap().status, 401);
+    connection.is_closed();
+    wait_until("the stream is reset", PATIENCE, || WAS_RESET.load(Ordering::SeqCst));
+    wait_until("nothing is held", PATIENCE, || gateway.metric("portero_connections{state=\"open\"}") < 0.5);
+}
+
+#[test]
+fn a_response_that_is_no_http_is_asked_for_once() {
+    // SETTINGS; then HEADERS with `:status: 200` and what HTTP/2 does not have (RFC 9113 section 8.2.2).
+    let malformed = || {
+        RawUpstream::start(|stream| {
+            stream.read();
+            stream.write("\0\0\0\x04\0\0\0\0\0");
+            // The request follows the preface, perhaps in a piece of its own.
+            stream.read();
+            stream.write("\0\0\x0f\x01\x05\0\0\0\x01\x08\x03200\x0f\x2a\x07chunked");
+            while stream.read() {}
+        })
+    };
+    let servers = [malformed(), malformed()];
+    let gateway = start(&pool(&servers.each_ref().map(|server| server.address), HTTP_2));
+    assert_eq!(gateway.send(&get("/asked")).status, 502);
+    let asked: usize = servers.iter().map(|server| server.bytes().matches("PRI * HTTP/2.0").count()).sum();
+    assert_eq!(asked, 1);
 }

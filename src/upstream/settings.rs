@@ -52,8 +52,8 @@ pub struct PoolSettings {
 }
 
 impl PoolSettings {
-    /// Whether a pool with these settings is one with those. Where the gateway listens is none of the pool: what else it
-    /// will listen on after a restart says nothing about servers.
+    /// Whether a pool with these settings is one with those. Where the gateway listens is none of the pool: what else
+    /// it will listen on after a restart says nothing about servers.
     #[must_use]
     pub fn are_those_of(&self, other: &Self) -> bool {
         *self == Self { own: Arc::clone(&self.own), ..other.clone() }

@@ -1,5 +1,5 @@
-//! What goes out on an HTTP/1 connection: what hyper writes, each piece in its time, and informational responses between
-//! its messages.
+//! What goes out on an HTTP/1 connection: what hyper writes, each piece in its time, and informational responses
+//! between its messages.
 
 use std::{
     io::{self, IoSlice},

@@ -257,8 +257,8 @@ impl RequestGuard {
     }
 }
 
-/// How much longer the exchange of this number may go on than the bound of a stale store: all of them at once would come
-/// back at once too.
+/// How much longer the exchange of this number may go on than the bound of a stale store: all of them at once would
+/// come back at once too.
 fn stale_grace(number: usize) -> Duration {
     // A prime number of parts, so that neighbours lie far apart.
     let part = u32::try_from(number * 389 % 997).unwrap_or(0);

@@ -1,7 +1,8 @@
 //! Request bodies on their way to servers of HTTP/2: each ends with its exchange.
 //!
-//! hyper has a task for each body that its server does not take at once. It waits for the server as long as the connection
-//! lasts, also where the response is over: the body, its client's connection and the stream would be held meanwhile.
+//! hyper has a task for each body that its server does not take at once. It waits for the server as long as the
+//! connection lasts, also where the response is over: the body, its client's connection and the stream would be held
+//! meanwhile.
 
 use std::{
     future::poll_fn,
@@ -19,8 +20,8 @@ use super::progress::Progress;
 pub(super) struct PipeExecutor(Arc<Mutex<Option<Arc<Progress>>>>);
 
 impl PipeExecutor {
-    /// A body is read for the first time. hyper does so when it takes the request, and has a task for the rest of the body
-    /// run right then, if it needs one.
+    /// A body is read for the first time. hyper does so when it takes the request, and has a task for the rest of the
+    /// body run right then, if it needs one.
     pub(super) fn begins(&self, progress: &Arc<Progress>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(progress));
     }
@@ -37,8 +38,8 @@ where
             return;
         };
         tokio::spawn(async move {
-            // With the task dropped, and the response, the stream is reset. Where the body was taken at once, the task is
-            // that which waits for the response: it ends with the exchange in any case.
+            // With the task dropped, and the response, the stream is reset. Where the body was taken at once, the task
+            // is that which waits for the response: it ends with the exchange in any case.
             let mut task = pin!(task);
             poll_fn(|cx| if progress.poll_cancelled(cx).is_ready() { Poll::Ready(()) } else { task.as_mut().poll(cx) })
                 .await;

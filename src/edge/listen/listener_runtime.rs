@@ -57,8 +57,8 @@ impl ListenerRuntimes {
     }
 }
 
-/// How the listeners that are there go on when the config says this: with the certificates that it has for them. Where a
-/// listener came or went, or TLS on it, only a restart follows: nothing of it changes until then.
+/// How the listeners that are there go on when the config says this: with the certificates that it has for them. Where
+/// a listener came or went, or TLS on it, only a restart follows: nothing of it changes until then.
 pub(in crate::edge) fn with_certificates_of(present: &[Listen], config: &[Listen]) -> Vec<Listen> {
     let next = |(at, present): (usize, &Listen)| {
         let same = |listen: &&Listen| listen.address == present.address;

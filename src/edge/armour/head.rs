@@ -1,6 +1,8 @@
 //! A request's head, before anything parses it: bounded, and with a framing that every server behind reads the same
 //! way. What two servers could frame differently is refused here (RFC 9112 sections 2.2, 5.1, 6.1 and 6.3). Pure.
 
+use std::fmt::Write as _;
+
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, Uri, header};
 use memchr::memchr;
@@ -79,7 +81,7 @@ pub(in crate::edge) fn escaped(query: &[u8]) -> Result<Option<String>, HeadError
     let mut escaped = String::with_capacity(3 * query.len());
     for &byte in query {
         if is_external(byte) {
-            escaped.push_str(&format!("%{byte:02X}"));
+            let _ = write!(escaped, "%{byte:02X}");
         } else {
             escaped.push(char::from(byte));
         }

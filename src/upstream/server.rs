@@ -132,9 +132,9 @@ impl Server {
         self.streams.store(streams, Ordering::Relaxed);
     }
 
-    /// What its last connection carried says nothing any more: it has ended.
-    pub fn forget_streams(&self) {
-        self.note_streams(usize::MAX);
+    /// A connection that carried so many has ended: unless another said something else, that says nothing any more.
+    pub fn forget_streams(&self, streams: usize) {
+        let _ = self.streams.compare_exchange(streams, usize::MAX, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Whether requests go to it: it answers its health checks, and is not ejected.

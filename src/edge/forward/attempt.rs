@@ -87,7 +87,7 @@ impl Exchange {
                 (acquired, true)
             } else {
                 let this = &mut *self;
-                aside(move || this.connect(route)).await?
+                aside(move || this.connect_or_share(route)).await?
             };
             let failure = match self.send(outbound, route, now).await {
                 Ok(response) => return Ok(response),
@@ -108,22 +108,18 @@ impl Exchange {
     }
 
     /// Finds a connection to the server where none had room: one that another request makes, or a new one. Gives when
-    /// it was there, and whether it was used before. An error says whether another server may be asked.
-    async fn connect(&mut self, route: &Route) -> Result<(std::time::Instant, bool), Failed> {
+    /// it was there, and whether another request made it. An error says whether another server may be asked.
+    async fn connect_or_share(&mut self, route: &Route) -> Result<(std::time::Instant, bool), Failed> {
         let Some(server) = self.server_lease.as_ref().map(|server_lease| server_lease.server().clone()) else {
             return Err(Failed { failure: Failure::Internal, again: false });
         };
         let connections = &self.inbound.worker.connections;
         while let Some(awaited) = connections.awaited(&server) {
             let patience = self.time_left(route).min(route.pool.settings.timeouts.connect);
-            match timeout(patience, awaited.made()).await {
-                Ok(Ok(())) => {}
-                // The request that made it says so of the server.
-                Ok(Err(why)) => {
-                    return Err(Failed { failure: Failure::Unconnected(why), again: self.may_retry(false) });
-                }
-                // It is made, and its server does not say what it allows.
-                Err(_) => break,
+            // A server that says nothing in all that time has failed for those who wait, too.
+            if let Err(why) = timeout(patience, awaited.made()).await.unwrap_or(Err(Unconnected::Timeout)) {
+                // The request that makes it says so of the server.
+                return Err(Failed { failure: Failure::Unconnected(why), again: self.may_retry(false) });
             }
             let now = self.shared().services.clock.instant();
             self.lease = connections.take(&server, Instant::from_std(now));

@@ -41,7 +41,8 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Streams that share a connection, at most; what the server allows is a bound too.
 const STREAMS_MAX: usize = 100;
 
-/// The same until a server says what it allows: others wait for that (RFC 9113 section 3.4).
+/// Streams of a connection whose server has not said yet how many it allows (RFC 9113 section 3.4): the first request
+/// goes at once, and others wait.
 const STREAMS_AT_FIRST: usize = 1;
 
 /// How often a connection with streams is asked whether it lives.
@@ -255,8 +256,14 @@ async fn http2_over(transport: Transport, server: &Handle<Server>, making: Makin
             ended.map(drop)
         })
         .await;
+        // It ended before its server said anything: those who wait hear that together.
+        if let Some(making) = making {
+            making.failed(Unconnected::Other);
+        }
         // The next one may allow another number.
-        server.forget_streams();
+        if let Some(noted) = noted {
+            server.forget_streams(noted);
+        }
     });
     Ok(Http2 { sender, streams, pipes })
 }

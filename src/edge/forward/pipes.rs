@@ -20,8 +20,8 @@ use super::progress::Progress;
 pub(super) struct PipeExecutor(Arc<Mutex<Option<Arc<Progress>>>>);
 
 impl PipeExecutor {
-    /// A body is read for the first time. hyper does so when it takes the request, and has a task for the rest of the
-    /// body run right then, if it needs one.
+    /// A body is read for the first time. hyper 1.12 does so when it takes the request, and in the same call it has a
+    /// task for the rest of the body run, if it needs one: nothing of another request comes between.
     pub(super) fn begins(&self, progress: &Arc<Progress>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(progress));
     }

@@ -90,7 +90,12 @@ impl Upload {
             self.progress.asked(Instant::now(), cx);
             return Poll::Pending;
         };
-        Poll::Ready(self.take(&mut source, next))
+        let next = self.take(&mut source, next);
+        if source.ended {
+            // Its end may still come: what a client sends on a stream that is dropped would count against it.
+            source.incoming.finish((), cx);
+        }
+        Poll::Ready(next)
     }
 
     fn take(

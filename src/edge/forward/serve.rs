@@ -1,7 +1,10 @@
 //! One request's life: its head, the decision, attempts, the response, the record. This is the service that hyper
 //! calls, for HTTP/1 and HTTP/2 alike.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    task::{Context, Waker},
+};
 
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
@@ -26,12 +29,15 @@ pub(in crate::edge) fn serve(
 ) -> impl Future<Output = Result<Response<ResponseBody>, Unanswered>> + Send {
     let stands = inbound.connection.stands(&*inbound.worker.shared.services.clock);
     let (head, incoming) = request.into_parts();
-    let body = ReceivedBody::new(incoming, head.version);
+    let mut body = Some(ReceivedBody::new(incoming, head.version));
+    if let Some(mut complete) = body.take_if(|body| body.is_complete()) {
+        complete.finish((), &mut Context::from_waker(Waker::noop()));
+    }
     let exchange = stands.then(|| Exchange::new(inbound, head));
     async move {
         // As if it had waited for too long: the client connects again, with the certificate that it has now.
         let exchange = exchange.ok_or_else(|| Unanswered::Refused(h2::Reason::REFUSED_STREAM.into()))?;
-        live(exchange, (!body.is_complete()).then_some(body)).await
+        live(exchange, body).await
     }
 }
 

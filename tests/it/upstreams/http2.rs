@@ -319,6 +319,32 @@ fn a_request_that_ends_behind_its_length_is_whole_for_its_server() {
     }
 }
 
+#[test]
+fn a_client_may_end_its_requests_behind_their_length_for_ever() {
+    // More would end the connection, where each counted as an error of the stream.
+    const REQUESTS: usize = 1100;
+    let server = Server::start(|_, request, mut respond| {
+        tokio::spawn(async move {
+            let mut body = request.into_body();
+            while let Some(Ok(_)) = body.data().await {}
+            respond.send_response(Response::new(()), true).unwrap();
+        });
+        End::Stays
+    });
+    let gateway = start(&pool(&[server.address], HTTP_2));
+    with_client(gateway.front, async |mut sender| {
+        for _ in 0..REQUESTS {
+            poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
+            let head = Head::post("http://a/").header("content-length", 1).body(()).unwrap();
+            let (response, mut out) = sender.send_request(head, false).unwrap();
+            out.send_data(Bytes::from_static(b"x"), false).unwrap();
+            assert_eq!(response.await.unwrap().status(), 200);
+            // It comes when the response is over.
+            out.send_data(Bytes::new(), true).unwrap();
+        }
+    });
+}
+
 /// Whether the stream of a request was reset whose body its server did not take.
 static WAS_RESET: AtomicBool = AtomicBool::new(false);
 

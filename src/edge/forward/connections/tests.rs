@@ -206,6 +206,20 @@ async fn those_who_wait_hear_why_a_connection_could_not_be_made() {
 }
 
 #[tokio::test]
+async fn those_who_wait_hear_together_of_a_server_that_closes_without_a_word() {
+    let listener = listener().await;
+    let (pool, server) = pool(&listener, HttpVersion::Two);
+    let connections = Connections::default();
+    let _lease = connections.connect(&pool, &server).await.unwrap();
+    let awaited: Vec<_> = std::iter::from_fn(|| connections.awaited(&server)).collect();
+    assert_eq!(awaited.len(), STREAMS_MAX - 1);
+    drop(listener.accept().await.unwrap());
+    let heard = join_all(awaited.into_iter().map(Awaited::made)).await;
+    assert!(heard.iter().all(|heard| *heard == Err(Unconnected::Other)));
+    assert!(connections.awaited(&server).is_none());
+}
+
+#[tokio::test]
 async fn nobody_waits_for_what_carries_one_request() {
     let listener = listener().await;
     let (pool, server) = pool(&listener, HttpVersion::One);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use http::{Request, Response, Version};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 
 use super::{
     admit::Admitted,
@@ -29,16 +29,24 @@ pub(in crate::edge) fn serve(
 ) -> impl Future<Output = Result<Response<ResponseBody>, Unanswered>> + Send {
     let stands = inbound.connection.stands(&*inbound.worker.shared.services.clock);
     let (head, incoming) = request.into_parts();
-    let mut body = Some(ReceivedBody::new(incoming, head.version));
-    if let Some(mut complete) = body.take_if(|body| body.is_complete()) {
-        complete.finish((), &mut Context::from_waker(Waker::noop()));
-    }
+    let body = ReceivedBody::new(incoming, head.version);
+    let body = (!body.is_end_stream()).then_some(body).and_then(unless_complete);
     let exchange = stands.then(|| Exchange::new(inbound, head));
     async move {
         // As if it had waited for too long: the client connects again, with the certificate that it has now.
         let exchange = exchange.ok_or_else(|| Unanswered::Refused(h2::Reason::REFUSED_STREAM.into()))?;
         live(exchange, body).await
     }
+}
+
+/// A body of which something is still to come, but for its end.
+#[inline(never)]
+fn unless_complete(mut body: ReceivedBody) -> Option<ReceivedBody> {
+    if !body.is_complete() {
+        return Some(body);
+    }
+    body.finish((), &mut Context::from_waker(Waker::noop()));
+    None
 }
 
 /// A request's life.

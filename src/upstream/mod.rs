@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! settings  what an upstream is
-//! pool      its servers: which one is next, a place for a request, whether it may be sent again
+//! pool      what may be asked of its servers at once, and again
+//! servers   the servers of a pool: which one is next
 //! server    one address: how it has been doing, and a request's turn there
 //! balance   which comes next, as a matter of weights (pure)
 //! breaker   a server that fails in a row is left alone for a while (pure)
@@ -28,6 +29,7 @@ mod probe;
 mod recent_successes;
 pub mod request_slot;
 mod server;
+mod servers;
 mod settings;
 #[cfg(test)]
 mod tests;

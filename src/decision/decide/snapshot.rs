@@ -23,7 +23,7 @@ use crate::{
         token::{Issuers, Realms},
     },
     trust::TrustError,
-    upstream::{Balance, CONNECTION_FAILURES, HashBy, Pool, Unusable, hash_of},
+    upstream::{Balance, CONNECTION_FAILURES, HashBy, Pool, PoolSettings, Unusable, hash_of},
 };
 
 /// Everything that stands still while a request is decided.
@@ -137,24 +137,11 @@ impl Snapshot {
         metrics: &Metrics,
         present: Option<&Self>,
     ) -> Result<Self, SnapshotError> {
-        let pools_present = present.map(|present| &*present.pools).unwrap_or_default();
         let verifiers = verifiers(site, metrics, present)?;
         let realms: Realms = site.realms.iter().map(|realm| (realm.name.clone(), Arc::clone(realm))).collect();
         let issuers = site.issuers();
         let of_claims = names_of_claims(site);
-        let pools = site
-            .upstreams
-            .iter()
-            .map(|settings| {
-                let metrics = metrics.upstream(&settings.name, &CONNECTION_FAILURES);
-                let pool = match pools_present.iter().find(|pool| pool.settings.name == settings.name) {
-                    Some(kept) if kept.settings.are_those_of(settings) => Arc::clone(kept),
-                    Some(before) => Arc::new(before.successor(settings.clone(), metrics)?),
-                    None => Arc::new(Pool::new(settings.clone(), metrics)?),
-                };
-                Ok((Arc::clone(&settings.name), pool))
-            })
-            .collect::<Result<HashMap<_, _>, Unusable>>()?;
+        let pools = pools(site, metrics, present.map(|present| &*present.pools).unwrap_or_default())?;
         let endpoints = site.endpoints.iter().map(|settings| {
             let endpoint = Endpoint::build(settings, &realms, &verifiers, metrics)?;
             Ok((settings.pattern.clone(), Arc::new(endpoint)))
@@ -343,4 +330,18 @@ impl std::fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Snapshot").field("realms", &self.realms.keys()).finish_non_exhaustive()
     }
+}
+/// The pools of a site by their names. One that did not change since the `present` ones is kept; another follows that
+/// of its name.
+fn pools(site: &Site, metrics: &Metrics, present: &[Arc<Pool>]) -> Result<HashMap<Arc<str>, Arc<Pool>>, Unusable> {
+    let pool = |settings: &PoolSettings| {
+        let metrics = metrics.upstream(&settings.name, &CONNECTION_FAILURES);
+        let pool = match present.iter().find(|pool| pool.settings.name == settings.name) {
+            Some(kept) if kept.settings.are_those_of(settings) => Arc::clone(kept),
+            Some(before) => Arc::new(before.successor(settings.clone(), metrics)?),
+            None => Arc::new(Pool::new(settings.clone(), metrics)?),
+        };
+        Ok((Arc::clone(&settings.name), pool))
+    };
+    site.upstreams.iter().map(pool).collect()
 }

@@ -17,8 +17,9 @@ use crate::{
 
 const IDLE: Duration = Duration::from_secs(60);
 
-/// A pool with one server, and that server.
-fn pool(listener: &TcpListener, http: HttpVersion) -> (Pool, Handle<Server>) {
+/// Where a server is to accept, the pool with that server alone, and no connections yet.
+async fn speaking(http: HttpVersion) -> (TcpListener, Pool, Handle<Server>, Connections) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = ServerSettings {
         name: address.to_string().into(),
@@ -29,11 +30,7 @@ fn pool(listener: &TcpListener, http: HttpVersion) -> (Pool, Handle<Server>) {
     let settings = PoolSettings { http, ..PoolSettings::new("crm", vec![server]) };
     let pool = Pool::new(settings, Metrics::new().unwrap().upstream("crm", &[])).unwrap();
     let server = pool.servers()[0].handle();
-    (pool, server)
-}
-
-async fn listener() -> TcpListener {
-    TcpListener::bind("127.0.0.1:0").await.unwrap()
+    (listener, pool, server, Connections::default())
 }
 
 fn request() -> Request<RequestBody> {
@@ -74,9 +71,7 @@ async fn settled(connections: &Connections, pool: &Pool, server: &Handle<Server>
 
 #[tokio::test]
 async fn the_last_that_was_put_back_is_taken_first_unless_its_time_is_over() {
-    let listener = listener().await;
-    let (pool, server) = pool(&listener, HttpVersion::One);
-    let connections = Connections::default();
+    let (listener, pool, server, connections) = speaking(HttpVersion::One).await;
     let now = Instant::now();
     let mut accepted = vec![];
     for idle in [IDLE, 2 * IDLE, 3 * IDLE] {
@@ -100,9 +95,7 @@ async fn the_last_that_was_put_back_is_taken_first_unless_its_time_is_over() {
 
 #[tokio::test]
 async fn what_its_server_closed_is_not_taken() {
-    let listener = listener().await;
-    let (pool, server) = pool(&listener, HttpVersion::One);
-    let connections = Connections::default();
+    let (listener, pool, server, connections) = speaking(HttpVersion::One).await;
     let now = Instant::now();
     let lease = connections.connect(&pool, &server).await.unwrap();
     connections.put(&server, lease, IDLE, now);
@@ -118,9 +111,7 @@ async fn what_its_server_closed_is_not_taken() {
 
 #[tokio::test]
 async fn too_many_that_wait_close_the_one_whose_time_is_over_first() {
-    let listener = listener().await;
-    let (pool, server) = pool(&listener, HttpVersion::One);
-    let connections = Connections::default();
+    let (listener, pool, server, connections) = speaking(HttpVersion::One).await;
     let now = Instant::now();
     let mut accepted = vec![];
     for idle in [IDLE, 2 * IDLE] {
@@ -136,10 +127,8 @@ async fn too_many_that_wait_close_the_one_whose_time_is_over_first() {
 
 #[tokio::test]
 async fn a_connection_has_as_many_streams_as_its_server_allows_until_it_is_forgotten() {
-    let listener = listener().await;
-    let (pool, server) = pool(&listener, HttpVersion::Two);
+    let (listener, pool, server, connections) = speaking(HttpVersion::Two).await;
     serve_http2(listener, 3);
-    let connections = Connections::default();
     let lease = settled(&connections, &pool, &server).await;
     assert_eq!(server.streams(), 3);
     let now = Instant::now();
@@ -158,10 +147,8 @@ async fn a_connection_has_as_many_streams_as_its_server_allows_until_it_is_forgo
 
 #[tokio::test]
 async fn what_a_server_allowed_is_forgotten_with_the_connection() {
-    let listener = listener().await;
-    let (pool, server) = pool(&listener, HttpVersion::Two);
+    let (listener, pool, server, connections) = speaking(HttpVersion::Two).await;
     serve_http2(listener, 1);
-    let connections = Connections::default();
     let lease = settled(&connections, &pool, &server).await;
     assert_eq!(server.streams(), 1);
     drop((lease, connections));
@@ -172,9 +159,7 @@ async fn what_a_server_allowed_is_forgotten_with_the_connection() {
 
 #[tokio::test]
 async fn others_wait_for_a_connection_that_is_made_as_many_as_it_carries() {
-    let listener = listener().await;
-    let (pool, server) = pool(&listener, HttpVersion::Two);
-    let connections = Connections::default();
+    let (_listener, pool, server, connections) = speaking(HttpVersion::Two).await;
     assert!(connections.awaited(&server).is_none());
     let awaited: Vec<_> = {
         let mut making = pin!(connections.connect(&pool, &server));
@@ -191,10 +176,8 @@ async fn others_wait_for_a_connection_that_is_made_as_many_as_it_carries() {
 
 #[tokio::test]
 async fn those_who_wait_hear_why_a_connection_could_not_be_made() {
-    let listener = listener().await;
-    let (pool, server) = pool(&listener, HttpVersion::Two);
+    let (listener, pool, server, connections) = speaking(HttpVersion::Two).await;
     drop(listener);
-    let connections = Connections::default();
     let mut making = pin!(connections.connect(&pool, &server));
     let awaited = match futures_util::poll!(&mut making) {
         Poll::Pending => connections.awaited(&server).unwrap().made(),
@@ -207,9 +190,7 @@ async fn those_who_wait_hear_why_a_connection_could_not_be_made() {
 
 #[tokio::test]
 async fn those_who_wait_hear_together_of_a_server_that_closes_without_a_word() {
-    let listener = listener().await;
-    let (pool, server) = pool(&listener, HttpVersion::Two);
-    let connections = Connections::default();
+    let (listener, pool, server, connections) = speaking(HttpVersion::Two).await;
     let _lease = connections.connect(&pool, &server).await.unwrap();
     let awaited: Vec<_> = std::iter::from_fn(|| connections.awaited(&server)).collect();
     assert_eq!(awaited.len(), STREAMS_MAX - 1);
@@ -221,9 +202,7 @@ async fn those_who_wait_hear_together_of_a_server_that_closes_without_a_word() {
 
 #[tokio::test]
 async fn nobody_waits_for_what_carries_one_request() {
-    let listener = listener().await;
-    let (pool, server) = pool(&listener, HttpVersion::One);
-    let connections = Connections::default();
+    let (_listener, pool, server, connections) = speaking(HttpVersion::One).await;
     let mut making = pin!(connections.connect(&pool, &server));
     assert!(futures_util::poll!(&mut making).is_pending());
     assert!(connections.awaited(&server).is_none());

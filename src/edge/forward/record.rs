@@ -48,6 +48,19 @@ impl Drop for Exchange {
 }
 
 impl Exchange {
+    /// What was decided about it, and why, in the words of metrics and the log.
+    fn outcome(&self) -> (&'static str, Reason) {
+        match (self.failure, &self.verdict) {
+            (Some(failure), _) => ("error", failure),
+            (None, Verdict::Forward(forward)) if forward.is_shadow() => ("shadow", forward.reason),
+            (None, Verdict::Forward(forward)) => ("forward", forward.reason),
+            (None, Verdict::Deny(denial)) => ("deny", denial.reason),
+            (None, Verdict::Endpoint(..)) => ("endpoint", Reason::Public),
+            (None, Verdict::Preflight(_) | Verdict::Options) => ("preflight", Reason::Preflight),
+            (None, Verdict::Pending) => ("error", Reason::Internal),
+        }
+    }
+
     /// Whether the sweeper ended it because its server was silent: nobody else has said so of the server then.
     fn was_cut_off_for_its_server(&self) -> bool {
         let overdue = self.upload.as_ref().and_then(|upload| upload.overdue());
@@ -85,27 +98,30 @@ impl Shared {
 
     /// Counts and logs a request that ended `now`.
     fn record(&self, exchange: &Exchange, now: Instant) {
-        let (head, status) = (&exchange.head, exchange.status);
         let metrics = match &exchange.verdict {
             Verdict::Endpoint(endpoint, _) | Verdict::Preflight(Target::Endpoint(endpoint)) => &endpoint.metrics.route,
             _ => exchange.route().map_or(self.unrouted(), |route| &route.metrics),
         };
-        let (decision, reason) = match (exchange.failure, &exchange.verdict) {
-            (Some(failure), _) => ("error", failure),
-            (None, Verdict::Forward(forward)) if forward.is_shadow() => ("shadow", forward.reason),
-            (None, Verdict::Forward(forward)) => ("forward", forward.reason),
-            (None, Verdict::Deny(denial)) => ("deny", denial.reason),
-            (None, Verdict::Endpoint(..)) => ("endpoint", Reason::Public),
-            (None, Verdict::Preflight(_) | Verdict::Options) => ("preflight", Reason::Preflight),
-            (None, Verdict::Pending) => ("error", Reason::Internal),
-        };
+        let (decision, reason) = exchange.outcome();
         let end = now.saturating_duration_since(exchange.started);
         let added = exchange.handed_over.map_or(end, |handed| handed.saturating_duration_since(exchange.started));
         metrics.decided(decision, reason);
-        metrics.answered(status, added);
-        if !exchange.tunables.access_log {
-            return;
+        metrics.answered(exchange.status, added);
+        if exchange.tunables.access_log {
+            let route = Some(metrics.name()).filter(|&name| name != self.unrouted().name());
+            self.log(exchange, route, (decision, reason), end);
         }
+    }
+
+    /// Writes the line of a request that took so `long`.
+    fn log(
+        &self,
+        exchange: &Exchange,
+        route: Option<&str>,
+        (decision, reason): (&'static str, Reason),
+        long: Duration,
+    ) {
+        let head = &exchange.head;
         let host = exchange.host().and_then(|host| Host::parse(str::from_utf8(host.as_bytes()).ok()?).ok());
         let host = host.map(|host| host.in_lower_case());
         let canonical;
@@ -125,8 +141,8 @@ impl Shared {
             method: capped(head.method.as_str()),
             host: host.as_deref(),
             path: path.map(capped),
-            route: Some(metrics.name()).filter(|&name| name != self.unrouted().name()),
-            status,
+            route,
+            status: exchange.status,
             decision,
             reason: match (&exchange.verdict, exchange.failure) {
                 (Verdict::Endpoint(_, outcome), None) => outcome,
@@ -138,7 +154,7 @@ impl Shared {
             }),
             bytes_in: exchange.upload.as_ref().map_or(exchange.bytes_in, |upload| upload.bytes()),
             bytes_out: exchange.bytes_out,
-            duration_ms: millis(end),
+            duration_ms: millis(long),
             upstream_ms: exchange.upstream_wait.map(millis),
             upstream: exchange.server().map(Server::address),
         });

@@ -20,7 +20,7 @@ use super::{
     response_body::ResponseBody,
     upgrade,
 };
-use crate::aside::aside;
+use crate::{aside::aside, domain::Reason};
 
 /// Serves a request. What is known of it is counted and logged when its response is over, or dropped.
 pub(in crate::edge) fn serve(
@@ -31,12 +31,15 @@ pub(in crate::edge) fn serve(
     let (head, incoming) = request.into_parts();
     let body = ReceivedBody::new(incoming, head.version);
     let body = (!body.is_end_stream()).then_some(body).and_then(unless_complete);
-    let exchange = stands.then(|| Exchange::new(inbound, head));
-    async move {
-        // As if it had waited for too long: the client connects again, with the certificate that it has now.
-        let exchange = exchange.ok_or_else(|| Unanswered::Refused(h2::Reason::REFUSED_STREAM.into()))?;
-        live(exchange, body).await
-    }
+    let exchange = Exchange::new(inbound, head);
+    async move { if stands { live(exchange, body).await } else { Err(end_of_certificate(exchange)) } }
+}
+
+/// The client's certificate is over: it connects again, with the one that it has now.
+#[cold]
+fn end_of_certificate(mut exchange: Box<Exchange>) -> Unanswered {
+    exchange.failure = Some(Reason::Expired);
+    Unanswered::Refused(h2::Reason::REFUSED_STREAM.into())
 }
 
 /// A body of which something is still to come, but for its end.

@@ -23,12 +23,17 @@ use crate::{gather, timer::WriteTimeout};
 
 /// A connection to a server. Writing fails with [`io::ErrorKind::TimedOut`] when the server takes nothing for
 /// `timeouts.write`.
+///
+/// Writing to a server that has closed the connection does not fail: what it wrote before is still to be read, perhaps
+/// the response that says why (RFC 9112 section 9.5). Reading comes to the connection's end behind that.
 #[derive(Debug)]
 pub struct Transport {
     stream: Stream,
     received: Received,
     write_timeout: Duration,
     writing: WriteTimeout,
+    /// Whether the server has closed the connection, so that what is written goes nowhere.
+    is_closed: bool,
 }
 
 #[derive(Debug)]
@@ -105,7 +110,7 @@ impl Transport {
     }
 
     fn new(stream: Stream, write_timeout: Duration) -> Self {
-        Self { stream, received: Received::new(), write_timeout, writing: WriteTimeout::default() }
+        Self { stream, received: Received::new(), write_timeout, writing: WriteTimeout::default(), is_closed: false }
     }
 
     /// Counts what comes.
@@ -123,10 +128,27 @@ impl Transport {
         }
     }
 
-    /// Gives a server that takes nothing the time that it has.
-    fn within_time<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        self.writing.within(cx, written, || self.write_timeout)
+    /// What became of writing to a server: one that takes nothing has the time that it has, and one that has closed the
+    /// connection takes `all`.
+    fn outcome<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+        all: impl FnOnce() -> T,
+    ) -> Poll<io::Result<T>> {
+        match self.writing.within(cx, written, || self.write_timeout) {
+            Poll::Ready(Err(error)) if is_close(&error) => {
+                self.is_closed = true;
+                Poll::Ready(Ok(all()))
+            }
+            written => written,
+        }
     }
+}
+
+/// Whether a write failed because the other side has closed the connection.
+fn is_close(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
 /// Calls the method of the stream that there is.
@@ -151,8 +173,11 @@ impl AsyncRead for Transport {
 impl AsyncWrite for Transport {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let transport = self.get_mut();
+        if transport.is_closed {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         let written = stream!(transport.poll_write(cx, bytes));
-        transport.within_time(cx, written)
+        transport.outcome(cx, written, || bytes.len())
     }
 
     fn poll_write_vectored(
@@ -161,11 +186,15 @@ impl AsyncWrite for Transport {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let transport = self.get_mut();
+        let all = || slices.iter().map(|slice| slice.len()).sum();
+        if transport.is_closed {
+            return Poll::Ready(Ok(all()));
+        }
         let written = match &mut transport.stream {
             Stream::Plain(stream) => gather::poll_write(Pin::new(stream), cx, slices),
             Stream::Tls(stream) => gather::poll_write(Pin::new(&mut **stream), cx, slices),
         };
-        transport.within_time(cx, written)
+        transport.outcome(cx, written, all)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -177,8 +206,11 @@ impl AsyncWrite for Transport {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let transport = self.get_mut();
+        if transport.is_closed {
+            return Poll::Ready(Ok(()));
+        }
         let flushed = stream!(transport.poll_flush(cx));
-        transport.within_time(cx, flushed)
+        transport.outcome(cx, flushed, || ())
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

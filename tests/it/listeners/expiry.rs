@@ -135,5 +135,7 @@ fn a_connection_of_http_2_ends_though_its_client_insists() {
     let served = |(kind, stream, _): &Frame| *kind == HEADERS && stream > first;
     assert!(!frames.iter().any(served), "nothing is served any more");
     assert!(frames.iter().any(|(kind, ..)| *kind == GOAWAY), "it is told to connect again");
+    let line = gateway.process.access_line("what was refused", |line| line["reason"] == "expired");
+    assert_eq!((&line["decision"], &line["status"]), (&"error".into(), &0.into()), "{line}");
     upstream.received();
 }

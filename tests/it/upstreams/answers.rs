@@ -1,7 +1,9 @@
 //! Answers that one reader could take for something else than another does.
 
-use super::{pool, start};
-use crate::support::{Connection, RawStream, RawUpstream, get};
+use std::thread;
+
+use super::{is_healthy, pool, start};
+use crate::support::{Connection, RawStream, RawUpstream, get, post, send_http2};
 
 /// Answers one head with `bytes`, and a later one on the same connection with an ordinary answer.
 fn answering(bytes: &'static str) -> RawUpstream {
@@ -90,4 +92,29 @@ fn a_second_answer_never_reaches_the_next_request() {
             assert_eq!(gateway.send(&get("/")).text(), "ok");
         }
     }
+}
+
+/// As a server does with an upload that is too large for it: it says so, and closes the connection with bytes unread.
+#[test]
+fn the_response_of_a_server_that_closes_without_reading_the_body_reaches_its_client() {
+    let refusing = RawUpstream::start(|stream: &mut RawStream| {
+        stream.read();
+        stream.write("HTTP/1.1 413 Content Too Large\r\nContent-Length: 9\r\nConnection: close\r\n\r\ntoo large");
+        stream.reset();
+    });
+    let gateway = start(&pool(&[refusing.address], ""));
+    let upload = post("/", vec![b'x'; 1 << 20]);
+    for round in 0..20 {
+        let mut connection = Connection::open(gateway.front);
+        let (mut writer, bytes) = (connection.try_clone(), upload.bytes());
+        // The gateway closes too, behind the response.
+        let writing = thread::spawn(move || drop(writer.write(bytes)));
+        let response = connection.receive();
+        assert_eq!((response.status, response.text()), (413, "too large".to_owned()), "HTTP/1, round {round}");
+        drop(connection);
+        writing.join().unwrap();
+        let response = send_http2(gateway.front, &upload).unwrap();
+        assert_eq!((response.status, response.text()), (413, "too large".to_owned()), "HTTP/2, round {round}");
+    }
+    assert!(is_healthy(&gateway, refusing.address));
 }

@@ -12,7 +12,7 @@
 //! 0  domain · timer   words that all share: clock, secret, id, account, claims, grant, reason, strict JSON; deadlines,
 //!    gather · trust   several pieces in one write; whom our clients trust; values and counts that no two threads
 //!    per_thread       write to; what most requests do not await, out of the way of all
-//!    aside
+//!    aside · wakes     and wakes of tasks that can be held back
 //! ```
 //!
 //! A module uses lower floors only. `docs/architecture.md` has the path of a request.
@@ -42,3 +42,4 @@ mod timer;
 pub mod trust;
 pub mod upstream;
 pub mod verifier;
+mod wakes;

@@ -22,6 +22,7 @@ mod names;
 /// A module uses lower floors and its own folder.
 const FLOORS: [(&str, u8); 19] = [
     ("aside", 0),
+    ("wakes", 0),
     ("domain", 0),
     ("timer", 0),
     ("gather", 0),

@@ -30,6 +30,7 @@ use crate::{
     per_thread::Handle,
     timer::LazyTimeout,
     upstream::{Pool, Received, Server, Speak, Transport},
+    wakes::HoldableWaker,
 };
 
 /// Connections that wait, at most: fewer than are in use in turn would be closed and made anew, request after request.
@@ -270,10 +271,13 @@ async fn http2_over(transport: Transport, server: &Handle<Server>, making: Makin
 
 async fn http1_over(pool: &Pool, transport: Transport) -> io::Result<Http1> {
     let received = transport.received();
-    let (sender, connection) =
+    let (sender, mut connection) =
         http1_builder(pool).handshake(TokioIo::new(transport)).await.map_err(io::Error::other)?;
-    // The sender on it is told how it ends.
-    tokio::spawn(async move { drop(connection.await) });
+    let mut waker = HoldableWaker::default();
+    tokio::spawn(async move {
+        // The sender on it is told how it ends.
+        let _ = poll_fn(|cx| Pin::new(&mut connection).poll(&mut waker.context(cx))).await;
+    });
     Ok(Http1 { sender, received, timeout: LazyTimeout::default() })
 }
 

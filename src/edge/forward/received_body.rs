@@ -12,6 +12,8 @@ use http::Version;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::timeout;
 
+use crate::wakes::hold;
+
 /// How long the end of a body is waited for that has come up to its length.
 const END_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -41,7 +43,7 @@ impl ReceivedBody {
     /// Whether all of its bytes have come: it has ended, or is as long as it was said to be. Over HTTP/2 its end may
     /// come by itself, behind its last bytes.
     pub(super) fn is_complete(&self) -> bool {
-        self.is_end_stream() || self.size_hint().exact() == Some(0)
+        self.incoming.as_ref().is_none_or(is_complete)
     }
 
     /// Reads the end of a body that is complete, in a task of its own where that is still to come; `with` lives as
@@ -65,6 +67,10 @@ impl ReceivedBody {
     }
 }
 
+fn is_complete(incoming: &Incoming) -> bool {
+    incoming.is_end_stream() || incoming.size_hint().exact() == Some(0)
+}
+
 impl Body for ReceivedBody {
     type Data = Bytes;
     type Error = Unfinished;
@@ -72,10 +78,18 @@ impl Body for ReceivedBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Unfinished>>> {
         let is_http2 = self.is_http2;
         let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
+        if !is_http2 {
+            let (next, wake) = hold(|| Pin::new(&mut *incoming).poll_frame(cx));
+            // Behind its last byte the connection's task has nothing to read.
+            if !is_complete(incoming) {
+                wake.release();
+            }
+            return next.map(|next| next.map(|frame| frame.map_err(Unfinished::Failed)));
+        }
         Poll::Ready(match ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
             // hyper gives the same for a stream's end and for its reset with NO_ERROR. Only the end makes a body whole
             // (RFC 9113 section 8.1).
-            None if is_http2 && !incoming.is_end_stream() => Some(Err(Unfinished::Reset)),
+            None if !incoming.is_end_stream() => Some(Err(Unfinished::Reset)),
             next => next.map(|frame| frame.map_err(Unfinished::Failed)),
         })
     }

@@ -45,6 +45,7 @@ use crate::{
         },
         listen::{connection::Connection, stream::ClientStream},
     },
+    wakes::HoldableWaker,
 };
 
 /// Bytes of a refused request that are read, so that the response is not lost in a reset.
@@ -163,12 +164,13 @@ where
     S: Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Unanswered>,
 {
     let mut draining = false;
+    let mut waker = HoldableWaker::default();
     poll_fn(|cx| {
         loop {
             if guard.poll_ended(cx).is_ready() {
                 return Poll::Ready(End::Ended);
             }
-            if let Poll::Ready(done) = Pin::new(&mut *serving).poll(cx) {
+            if let Poll::Ready(done) = Pin::new(&mut *serving).poll(&mut waker.context(cx)) {
                 return Poll::Ready(End::Done(done));
             }
             if state.take_rest() {

@@ -17,6 +17,12 @@ use hyper::{
 use tokio::time::{Instant, timeout};
 
 use super::{
+    body::{
+        progress::{Overdue, Progress, Waits},
+        received::ReceivedBody,
+        request::{RequestBody, Upload},
+        response::{Relay, ResponseBody},
+    },
     connections::Lease,
     exchange::{Exchange, Verdict},
     failure::{Failure, Unconnected},
@@ -25,10 +31,6 @@ use super::{
         client_response,
         upstream_request::{self, Terms},
     },
-    progress::{Overdue, Progress, Waits},
-    received_body::ReceivedBody,
-    request_body::{RequestBody, Upload},
-    response_body::{Relay, ResponseBody},
 };
 use crate::{
     aside::aside,

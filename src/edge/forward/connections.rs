@@ -25,7 +25,10 @@ use tokio::{
     time::{Instant, interval},
 };
 
-use super::{failure::Unconnected, pipes::PipeExecutor, request_body::RequestBody};
+use super::{
+    body::{pipes::PipeExecutor, request::RequestBody},
+    failure::Unconnected,
+};
 use crate::{
     per_thread::Handle,
     timer::LazyTimeout,

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use http::{Method, Response};
 
 use super::{
+    body::{received::ReceivedBody, response::ResponseBody},
     exchange::{Exchange, Verdict},
     local_response,
-    received_body::ReceivedBody,
-    response_body::ResponseBody,
 };
 use crate::{
     decision::{Caller, Endpoint},

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use http::{HeaderValue, Version, header, request::Parts};
 
 use super::{
+    body::progress::Progress,
     connections::Lease,
     in_flight::{RequestGuard, Watch},
-    progress::Progress,
     services::{Shared, Tunables},
     worker::WorkerContext,
 };

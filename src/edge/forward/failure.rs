@@ -2,7 +2,7 @@
 
 use std::{error::Error as _, fmt, io};
 
-use super::received_body::Unfinished;
+use super::body::received::Unfinished;
 use crate::{
     domain::Reason,
     upstream::{TooManyBytes, is_local},

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::progress::{Progress, Verdict};
+use super::body::progress::{Progress, Verdict};
 use crate::{
     decision::View,
     domain::{Reason, Timestamp},

@@ -7,11 +7,10 @@ use hyper::ext::on_informational;
 use tokio::time::Instant;
 
 use super::{
+    body::{progress::Progress, request::RequestBody},
     connections::RESPONSE_BUFFER_BYTES,
     exchange::{Exchange, Inbound},
     head::client_response,
-    progress::Progress,
-    request_body::RequestBody,
 };
 
 /// Informational responses to one request, at most, where they are listened for: some servers send one every few

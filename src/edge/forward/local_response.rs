@@ -10,8 +10,10 @@ use tokio::time::timeout;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{
-    exchange::Exchange, failure::BodyError, head::client_response::title_case, received_body::ReceivedBody,
-    response_body::ResponseBody,
+    body::{received::ReceivedBody, response::ResponseBody},
+    exchange::Exchange,
+    failure::BodyError,
+    head::client_response::title_case,
 };
 use crate::{
     domain::{Reason, Timestamp, secret::SecretBytes},

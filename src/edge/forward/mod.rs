@@ -9,9 +9,7 @@
 //! choose          which server it goes to
 //! attempt         one try: connect, send, wait for the response's head; whether to retry
 //! head            what either side receives of the other's head, and HTTP/2's in the form of HTTP/1's
-//! received_body   a body as it comes, from either side: it ends only as its sender ends it
-//! request_body    what the server receives: the body, and what is kept of it for another try
-//! response_body   what the client receives: the body; with it ends the exchange
+//! body            bodies as they pass through: as they are received, and what server and client receive of them
 //! record          counts, and the log's line
 //! ```
 //!
@@ -23,19 +21,18 @@
 //! give_up         what a request receives that could not be proxied
 //! upgrade         what goes on as another protocol
 //! exchange        what is known of one request meanwhile
-//! progress        whose silence a body's pause is (pure)
 //! failure         what goes wrong, and what that says (pure)
 //! blame           whose failure it was, which counts against the server or not
 //! informational   informational responses: how many there may be, and where they go
 //! in_flight       ends what has lost its token, or all of its time
 //! connections     connections to servers, of one thread
-//! pipes           bodies that a server of HTTP/2 does not take at once: each ends with its exchange
 //! worker          what a thread has of its own; `services`, what all share and a reload may change
 //! ```
 
 mod admit;
 mod attempt;
 mod blame;
+pub(super) mod body;
 mod choose;
 mod connections;
 mod endpoint;
@@ -46,12 +43,7 @@ pub(super) mod head;
 pub(super) mod in_flight;
 mod informational;
 pub(super) mod local_response;
-mod pipes;
-mod progress;
-mod received_body;
 mod record;
-mod request_body;
-pub(super) mod response_body;
 pub(super) mod serve;
 pub(super) mod services;
 pub(super) mod upgrade;

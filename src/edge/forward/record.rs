@@ -7,10 +7,10 @@ use std::{
 };
 
 use super::{
+    body::progress::Overdue,
     exchange::{Exchange, RequestId, Verdict},
     failure::Failure,
     head::upstream_request,
-    progress::Overdue,
     services::Shared,
 };
 use crate::{

@@ -11,14 +11,12 @@ use hyper::body::{Body as _, Incoming};
 
 use super::{
     admit::Admitted,
+    body::{received::ReceivedBody, response::ResponseBody},
     endpoint,
     exchange::{Exchange, Inbound, Verdict},
     give_up::{Unanswered, give_up},
     head::{http2, http10},
-    local_response,
-    received_body::ReceivedBody,
-    response_body::ResponseBody,
-    upgrade,
+    local_response, upgrade,
 };
 use crate::{aside::aside, domain::Reason};
 

@@ -34,11 +34,11 @@ use crate::{
             stream::Armour,
         },
         forward::{
+            body::response::ResponseBody,
             exchange::{Inbound, Tunnel},
             give_up::Unanswered,
             in_flight::RequestGuard,
             local_response,
-            response_body::ResponseBody,
             serve::serve,
             services::Shared,
             worker::WorkerContext,

@@ -13,14 +13,13 @@ use crate::{
     edge::{
         forward::{
             attempt,
+            body::{request::RequestBody, response::ResponseBody},
             connections::http1_builder,
             exchange::{Exchange, Tunnel},
             failure::{Failure, Unconnected},
             give_up::{Unanswered, give_up},
             head::client_response,
             informational::HEADS_BYTES_MAX,
-            request_body::RequestBody,
-            response_body::ResponseBody,
         },
         respond::Asker,
     },

@@ -11,11 +11,11 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::{
-    failure::BodyError,
     pipes::PipeExecutor,
     progress::Progress,
-    received_body::{ReceivedBody, Unfinished},
+    received::{ReceivedBody, Unfinished},
 };
+use crate::edge::forward::failure::BodyError;
 
 /// How much of a body is kept for another attempt: one that is larger is sent once.
 const REPLAY_BYTES_MAX: usize = 64 << 10;
@@ -35,7 +35,7 @@ struct Sending {
 
 /// A request's body, from which each attempt takes its own.
 #[derive(Clone, Debug)]
-pub(super) struct Upload {
+pub(in crate::edge::forward) struct Upload {
     source: Arc<Mutex<Source>>,
     progress: Arc<Progress>,
     /// Bytes, at most.
@@ -53,7 +53,12 @@ struct Source {
 
 impl Upload {
     /// A body that comes; kept up to a bound where it may be sent `again`.
-    pub(super) fn new(incoming: ReceivedBody, again: bool, bytes_max: Option<u64>, progress: &Arc<Progress>) -> Self {
+    pub(in crate::edge::forward) fn new(
+        incoming: ReceivedBody,
+        again: bool,
+        bytes_max: Option<u64>,
+        progress: &Arc<Progress>,
+    ) -> Self {
         let kept = again.then(Vec::new);
         let source = Source { incoming, kept, kept_bytes: 0, ended: false };
         Self { source: Arc::new(Mutex::new(source)), progress: Arc::clone(progress), bytes_max }
@@ -61,12 +66,12 @@ impl Upload {
 
     /// The body for one attempt. Its trailers are not handed on: a service could take them for fields of the head,
     /// which have been judged.
-    pub(super) fn body(&self) -> RequestBody {
+    pub(in crate::edge::forward) fn body(&self) -> RequestBody {
         RequestBody(Some(Sending { upload: self.clone(), sent: 0, pipes: None }))
     }
 
     /// Whether all that was taken of it is still there.
-    pub(super) fn is_repeatable(&self) -> bool {
+    pub(in crate::edge::forward) fn is_repeatable(&self) -> bool {
         self.lock().kept.is_some()
     }
 
@@ -134,7 +139,7 @@ impl Upload {
 
 impl RequestBody {
     /// Says on which connection of HTTP/2 it is sent.
-    pub(super) fn pass_through(&mut self, pipes: &PipeExecutor) {
+    pub(in crate::edge::forward) fn pass_through(&mut self, pipes: &PipeExecutor) {
         if let Some(sending) = &mut self.0 {
             sending.pipes = Some(pipes.clone());
         }

@@ -17,12 +17,12 @@ use super::progress::Progress;
 
 /// Runs hyper's tasks for a connection to a server.
 #[derive(Clone, Debug, Default)]
-pub(super) struct PipeExecutor(Arc<Mutex<Option<Arc<Progress>>>>);
+pub(in crate::edge::forward) struct PipeExecutor(Arc<Mutex<Option<Arc<Progress>>>>);
 
 impl PipeExecutor {
     /// A body is read for the first time. hyper 1.12 does so when it takes the request, and in the same call it has a
     /// task for the rest of the body run, if it needs one: nothing of another request comes between.
-    pub(super) fn begins(&self, progress: &Arc<Progress>) {
+    pub(in crate::edge::forward) fn begins(&self, progress: &Arc<Progress>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(progress));
     }
 }

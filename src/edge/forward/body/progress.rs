@@ -12,9 +12,9 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::failure::BodyError;
 use crate::{
     domain::Reason,
+    edge::forward::failure::BodyError,
     upstream::{Held, Received},
 };
 
@@ -23,28 +23,28 @@ const UNHEARD: Duration = Duration::from_secs(1);
 
 /// How long the two sides of an exchange are waited for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Waits {
+pub(in crate::edge::forward) struct Waits {
     /// For the next bytes of the body.
-    pub(super) body_timeout: Duration,
+    pub(in crate::edge::forward) body_timeout: Duration,
     /// Bytes a second that a body has at least, once `rate_grace` is used up; 0 for no minimum.
-    pub(super) rate_min: u64,
+    pub(in crate::edge::forward) rate_min: u64,
     /// How long the client is waited for in all before `rate_min` matters.
-    pub(super) rate_grace: Duration,
+    pub(in crate::edge::forward) rate_grace: Duration,
     /// How long the client is waited for in all.
-    pub(super) body_total: Duration,
+    pub(in crate::edge::forward) body_total: Duration,
     /// For the next bytes of the server, once it has the whole request.
-    pub(super) read: Duration,
+    pub(in crate::edge::forward) read: Duration,
     /// For the server to take the next bytes of the body.
-    pub(super) write: Duration,
+    pub(in crate::edge::forward) write: Duration,
     /// When the exchange has had all of its time.
-    pub(super) ends_at: Instant,
+    pub(in crate::edge::forward) ends_at: Instant,
     /// Whether the client said how long its body is. One that did not may be half of a stream both ways.
-    pub(super) declared: bool,
+    pub(in crate::edge::forward) declared: bool,
 }
 
 /// Whose time is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Overdue {
+pub(in crate::edge::forward) enum Overdue {
     /// The client owes bytes of its body.
     Client,
     /// The server has the whole request and is silent.
@@ -55,7 +55,7 @@ pub(super) enum Overdue {
 
 impl Overdue {
     /// The reason to answer with.
-    pub(super) const fn reason(self) -> Reason {
+    pub(in crate::edge::forward) const fn reason(self) -> Reason {
         match self {
             Self::Client => Reason::RequestTimeout,
             Self::Server | Self::Exchange => Reason::UpstreamTimeout,
@@ -65,7 +65,7 @@ impl Overdue {
 
 /// How far an exchange with a body has come.
 #[derive(Debug, Default)]
-pub(super) struct Progress(Mutex<State>);
+pub(in crate::edge::forward) struct Progress(Mutex<State>);
 
 /// What [`Progress`] knows; pure.
 #[derive(Debug, Default)]
@@ -113,7 +113,7 @@ struct State {
 
 /// What follows from the present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(in crate::edge::forward) enum Verdict {
     /// Nothing.
     Fine,
     /// Somebody's time is over: the task that serves the exchange can say so.
@@ -190,7 +190,7 @@ impl State {
 
 impl Progress {
     /// A server is handed the request; on another attempt, another one.
-    pub(super) fn begin(&self, now: Instant, waits: Waits, held: Option<Held>) {
+    pub(in crate::edge::forward) fn begin(&self, now: Instant, waits: Waits, held: Option<Held>) {
         let mut state = self.lock();
         state.waits = Some(waits);
         state.moved = Some(now);
@@ -200,12 +200,12 @@ impl Progress {
     }
 
     /// The attempt came to nothing: until the next one begins nobody is waited for here.
-    pub(super) fn attempt_failed(&self) {
+    pub(in crate::edge::forward) fn attempt_failed(&self) {
         self.lock().waits = None;
     }
 
     /// The client is waited for.
-    pub(super) fn asked(&self, now: Instant, cx: &Context<'_>) {
+    pub(in crate::edge::forward) fn asked(&self, now: Instant, cx: &Context<'_>) {
         let mut state = self.lock();
         if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             state.waker = Some(cx.waker().clone());
@@ -214,7 +214,7 @@ impl Progress {
     }
 
     /// The client sent this many bytes. Gives how many there were in all.
-    pub(super) fn came(&self, now: Instant, bytes: usize) -> u64 {
+    pub(in crate::edge::forward) fn came(&self, now: Instant, bytes: usize) -> u64 {
         let mut state = self.lock();
         state.bytes = state.bytes.saturating_add(bytes as u64);
         if let Some(asked) = state.asked.take() {
@@ -224,13 +224,13 @@ impl Progress {
     }
 
     /// The server's bytes are counted there: each of them moves the exchange on.
-    pub(super) fn follow(&self, received: Received) {
+    pub(in crate::edge::forward) fn follow(&self, received: Received) {
         let seen = received.bytes();
         self.lock().received = Some((received, seen));
     }
 
     /// A piece of the body is passed on; `end` where it is the last.
-    pub(super) fn passed_on(&self, now: Instant, end: bool) {
+    pub(in crate::edge::forward) fn passed_on(&self, now: Instant, end: bool) {
         let mut state = self.lock();
         (state.moved, state.begun) = (Some(now), true);
         if end {
@@ -239,12 +239,12 @@ impl Progress {
     }
 
     /// The server sent something.
-    pub(super) fn received(&self, now: Instant) {
+    pub(in crate::edge::forward) fn received(&self, now: Instant) {
         self.lock().note_received(now);
     }
 
     /// The server sent the head of its final response.
-    pub(super) fn answering(&self, now: Instant) {
+    pub(in crate::edge::forward) fn answering(&self, now: Instant) {
         let mut state = self.lock();
         state.note_received(now);
         state.answering = true;
@@ -253,12 +253,12 @@ impl Progress {
     }
 
     /// The server sent all of its response.
-    pub(super) fn answered(&self) {
+    pub(in crate::edge::forward) fn answered(&self) {
         self.lock().answered = true;
     }
 
     /// Whether the client takes its response.
-    pub(super) fn takes(&self, now: Instant, takes: bool) {
+    pub(in crate::edge::forward) fn takes(&self, now: Instant, takes: bool) {
         let mut state = self.lock();
         if !takes {
             state.held_up.get_or_insert(now);
@@ -269,30 +269,30 @@ impl Progress {
     }
 
     /// Whose time was over.
-    pub(super) fn overdue(&self) -> Option<Overdue> {
+    pub(in crate::edge::forward) fn overdue(&self) -> Option<Overdue> {
         self.lock().overdue.map(|(overdue, _)| overdue)
     }
 
     /// Whether the client owes the server bytes of its body right now.
-    pub(super) fn client_owes(&self) -> bool {
+    pub(in crate::edge::forward) fn client_owes(&self) -> bool {
         let state = self.lock();
         !state.whole && state.asked.is_some()
     }
 
     /// How long the client held its response up.
-    pub(super) fn held_up(&self, now: Instant) -> Duration {
+    pub(in crate::edge::forward) fn held_up(&self, now: Instant) -> Duration {
         let state = self.lock();
         let present = state.held_up.map(|since| now.saturating_duration_since(since)).unwrap_or_default();
         state.held.saturating_add(present)
     }
 
     /// Looks whether somebody's time is over.
-    pub(super) fn judge(&self, now: Instant) -> Verdict {
+    pub(in crate::edge::forward) fn judge(&self, now: Instant) -> Verdict {
         self.lock().judge(now)
     }
 
     /// Whose time is over, for a task that can still answer: the exchange is not cut off then.
-    pub(super) fn hear(&self) -> Option<Overdue> {
+    pub(in crate::edge::forward) fn hear(&self) -> Option<Overdue> {
         let mut state = self.lock();
         let (overdue, _) = state.overdue?;
         state.heard = true;
@@ -300,27 +300,27 @@ impl Progress {
     }
 
     /// Whether all of the body came.
-    pub(super) fn is_whole(&self) -> bool {
+    pub(in crate::edge::forward) fn is_whole(&self) -> bool {
         self.lock().whole
     }
 
     /// Bytes of the body that came.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(in crate::edge::forward) fn bytes(&self) -> u64 {
         self.lock().bytes
     }
 
     /// The body failed on the client's side.
-    pub(super) fn fail(&self, error: BodyError) {
+    pub(in crate::edge::forward) fn fail(&self, error: BodyError) {
         self.lock().error = Some(error);
     }
 
     /// How the body failed on the client's side.
-    pub(super) fn error(&self) -> Option<BodyError> {
+    pub(in crate::edge::forward) fn error(&self) -> Option<BodyError> {
         self.lock().error
     }
 
     /// Nobody takes the rest of the body any more: a task that waits for it gives up.
-    pub(super) fn cancel(&self) {
+    pub(in crate::edge::forward) fn cancel(&self) {
         let mut state = self.lock();
         state.cancelled = true;
         let waker = state.waker.take().filter(|_| !state.whole);
@@ -332,7 +332,7 @@ impl Progress {
     }
 
     /// Ready when nobody takes the rest of the body any more, for the task that passes it on.
-    pub(super) fn poll_cancelled(&self, cx: &Context<'_>) -> Poll<()> {
+    pub(in crate::edge::forward) fn poll_cancelled(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.lock();
         if state.cancelled {
             return Poll::Ready(());
@@ -343,7 +343,7 @@ impl Progress {
         Poll::Pending
     }
 
-    pub(super) fn is_cancelled(&self) -> bool {
+    pub(in crate::edge::forward) fn is_cancelled(&self) -> bool {
         self.lock().cancelled
     }
 

@@ -36,19 +36,19 @@ pub(in crate::edge) enum Unfinished {
 
 impl ReceivedBody {
     /// The body of a message of this `version`.
-    pub(super) fn new(incoming: Incoming, version: Version) -> Self {
+    pub(in crate::edge::forward) fn new(incoming: Incoming, version: Version) -> Self {
         Self { incoming: Some(incoming), is_http2: version == Version::HTTP_2 }
     }
 
     /// Whether all of its bytes have come: it has ended, or is as long as it was said to be. Over HTTP/2 its end may
     /// come by itself, behind its last bytes.
-    pub(super) fn is_complete(&self) -> bool {
+    pub(in crate::edge::forward) fn is_complete(&self) -> bool {
         self.incoming.as_ref().is_none_or(is_complete)
     }
 
     /// Reads the end of a body that is complete, in a task of its own where that is still to come; `with` lives as
     /// long. A stream that is dropped before its end is reset, and its sender takes that for a failure.
-    pub(super) fn finish<T: Send + 'static>(&mut self, with: T, cx: &mut Context<'_>) {
+    pub(in crate::edge::forward) fn finish<T: Send + 'static>(&mut self, with: T, cx: &mut Context<'_>) {
         let Some(mut incoming) = self.incoming.take().filter(|incoming| !incoming.is_end_stream()) else { return };
         // Bytes are none of it: whoever sends them is reset.
         let mut poll_end = move |cx: &mut Context<'_>| loop {

@@ -12,11 +12,11 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::{
+use super::received::ReceivedBody;
+use crate::edge::forward::{
     exchange::{Exchange, Inbound},
     failure::Failure,
     head::client_response,
-    received_body::ReceivedBody,
 };
 
 /// A response's body. With it ends the exchange: when it is dropped, the exchange is counted and logged.
@@ -71,17 +71,17 @@ enum Inner {
 }
 
 /// A body that comes from a server.
-pub(super) struct Relay {
-    pub(super) exchange: Box<Exchange>,
-    pub(super) incoming: ReceivedBody,
+pub(in crate::edge::forward) struct Relay {
+    pub(in crate::edge::forward) exchange: Box<Exchange>,
+    pub(in crate::edge::forward) incoming: ReceivedBody,
     /// Whether trailers are handed on.
-    pub(super) trailers: bool,
+    pub(in crate::edge::forward) trailers: bool,
     /// Whether the server is waited for.
-    pub(super) waiting: bool,
+    pub(in crate::edge::forward) waiting: bool,
     /// Since when the client has a piece that it may not have taken yet.
-    pub(super) handed_on: Option<Instant>,
+    pub(in crate::edge::forward) handed_on: Option<Instant>,
     /// Whether it broke off.
-    pub(super) is_cut_off: bool,
+    pub(in crate::edge::forward) is_cut_off: bool,
 }
 
 /// The response cannot be continued. The engine that sends it ends the connection or the stream.
@@ -98,7 +98,7 @@ impl std::error::Error for CutOff {}
 
 impl ResponseBody {
     /// The body of a response of ours; `without` where the client must not receive any.
-    pub(super) fn local(mut exchange: Box<Exchange>, bytes: Bytes, without: bool) -> Self {
+    pub(in crate::edge::forward) fn local(mut exchange: Box<Exchange>, bytes: Bytes, without: bool) -> Self {
         let bytes = if without { Bytes::new() } else { bytes };
         exchange.is_whole = bytes.is_empty();
         let taking = Taking::of(&exchange);
@@ -106,19 +106,19 @@ impl ResponseBody {
     }
 
     /// No body, and no exchange that ends with it.
-    pub(super) const fn none() -> Self {
+    pub(in crate::edge::forward) const fn none() -> Self {
         Self { inner: Inner::Over, taking: None }
     }
 
     /// None, of a server's response that has no content whatever the server sends (RFC 9110 section 6.4.1).
     #[cold]
-    pub(super) fn without_content(mut relay: Relay) -> Self {
+    pub(in crate::edge::forward) fn without_content(mut relay: Relay) -> Self {
         relay.end(&mut Context::from_waker(Waker::noop()));
         Self::local(relay.exchange, Bytes::new(), true)
     }
 
     /// A server's body.
-    pub(super) fn upstream(mut relay: Relay) -> Self {
+    pub(in crate::edge::forward) fn upstream(mut relay: Relay) -> Self {
         if relay.is_complete() {
             relay.end(&mut Context::from_waker(Waker::noop()));
         }

@@ -64,8 +64,10 @@ const RESPONSE_HEAD_BYTES_MAX: u32 = 64 << 10;
 /// What a server may send of one response before some of it was passed on.
 const STREAM_WINDOW_BYTES: u32 = 64 << 10;
 
-/// What a server may send of all responses of one connection before some of it was passed on.
-const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+/// What a server may send of all responses of one connection before some of it was passed on: the streams' windows are
+/// the bound. Clients that take nothing would hold up the others' responses otherwise.
+#[expect(clippy::cast_possible_truncation, reason = "a hundred")]
+const CONNECTION_WINDOW_BYTES: u32 = STREAMS_MAX as u32 * STREAM_WINDOW_BYTES;
 
 /// What one stream holds of a request that its server does not take.
 const SEND_BUFFER_BYTES_MAX: usize = 64 << 10;

@@ -395,3 +395,28 @@ fn a_response_that_is_no_http_is_asked_for_once() {
     let asked: usize = servers.iter().map(|server| server.bytes().matches("PRI * HTTP/2.0").count()).sum();
     assert_eq!(asked, 1);
 }
+
+#[test]
+fn downloads_that_nobody_reads_hold_up_no_other_response() {
+    let server = Server::start(|_, request, mut respond| {
+        let bytes = if request.uri().path() == "/large" { 1 << 20 } else { 2048 };
+        let mut body = respond.send_response(Response::new(()), false).unwrap();
+        body.send_data(Bytes::from(vec![b'x'; bytes]), true).unwrap();
+        End::Stays
+    });
+    let gateway = start(&pool(&[server.address], &format!("{HTTP_2}\ntimeouts.read = \"5s\"")));
+    with_client(gateway.front, async |mut sender| {
+        let mut unread = vec![];
+        for _ in 0..40 {
+            poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
+            let head = Head::get("http://a/large").body(()).unwrap();
+            unread.push(sender.send_request(head, true).unwrap().0.await.unwrap());
+        }
+        for _ in 0..20 {
+            let other = Connection::open(gateway.front).send(&get("/small"));
+            assert_eq!((other.status, other.body.len()), (200, 2048));
+        }
+        drop(unread);
+    });
+    assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+}

@@ -20,7 +20,7 @@ mod methods;
 mod names;
 
 /// A module uses lower floors and its own folder.
-const FLOORS: [(&str, u8); 19] = [
+const FLOORS: [(&str, u8); 20] = [
     ("aside", 0),
     ("wakes", 0),
     ("domain", 0),

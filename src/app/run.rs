@@ -14,6 +14,9 @@ const NOT_FOLLOWED: &str = "what other processes revoke is not seen any more; st
 /// How long the store may take to be followed no more, and closed: a call that hangs is not waited for.
 const STORE_GRACE: Duration = Duration::from_secs(6);
 
+/// How long connections may take to end once the drain timeout is over and what was in flight on them is cut off.
+const CUT_OFF_GRACE: Duration = Duration::from_millis(500);
+
 /// How long the admin listener may take to end its last answers.
 const ADMIN_GRACE: Duration = Duration::from_secs(1);
 
@@ -87,10 +90,13 @@ impl Gateway {
         drop((self.sockets, self.orders));
         // An error means that they have ended already.
         let _ = self.stop_front.send(true);
-        let drained = self.control.block_on(async { tokio::time::timeout(drain_timeout, self.serving).await });
+        let mut serving = self.serving;
+        let drained = self.control.block_on(async { tokio::time::timeout(drain_timeout, &mut serving).await });
         if drained.is_err() {
             self.reloader.shared.set_drain_over();
             tracing::warn!(?drain_timeout, "requests were still in flight when the drain timeout was over");
+            // Each connection ends so that nothing that is cut off looks whole.
+            let _ = self.control.block_on(async { tokio::time::timeout(CUT_OFF_GRACE, serving).await });
         }
         self.acceptor.shutdown_background();
         let _ = self.stop_admin.send(true);

@@ -72,7 +72,8 @@ pub enum StartError {
 
 impl StartError {
     /// Whether the server of the store does not answer.
-    pub(super) fn is_away(&self) -> bool {
+    #[must_use]
+    pub fn is_away(&self) -> bool {
         match self {
             Self::Store(error)
             | Self::Vault(VaultError::Store(error))

@@ -11,7 +11,7 @@ use crate::{
     config::Report,
     decision::AdminError,
     domain::Timestamp,
-    state::{account::AccountError, store::StoreError},
+    state::{account::AccountError, keys::VaultError, store::StoreError},
 };
 
 /// The form in which data is printed.
@@ -110,7 +110,8 @@ impl From<AdminError> for CliError {
     fn from(error: AdminError) -> Self {
         match error {
             AdminError::Account(error) => error.into(),
-            AdminError::Store(_) | AdminError::Vault(_) => Self::Trouble(error.to_string()),
+            AdminError::Store(error) | AdminError::Vault(VaultError::Store(error)) => error.into(),
+            AdminError::Vault(_) => Self::Trouble(error.to_string()),
             refusal => Self::Refused(refusal.to_string()),
         }
     }
@@ -120,7 +121,7 @@ impl From<StartError> for CliError {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Config(report) => Self::Config { report, refused: false },
-            StartError::Store(error) => error.into(),
+            error if error.is_away() => Self::Away(error.to_string()),
             error => Self::Trouble(error.to_string()),
         }
     }

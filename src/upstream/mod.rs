@@ -41,7 +41,7 @@ pub use connect::{
     install_provider,
 };
 pub use local::is_local;
-pub use pool::{CONNECTION_FAILURES, Failure, Pool, Unusable};
+pub use pool::{CONNECTION_FAILURES, Failure, Pool, RESPONSE_BUFFER_BYTES, Unusable};
 pub use recent_successes::ClientRoute;
 pub use server::{Held, Server, ServerLease};
 pub use settings::{Balance, Eject, HashBy, Health, PoolSettings, Probe, RETRIES_MAX, ServerSettings, Timeouts};

@@ -7,10 +7,11 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
+use hyper::client::conn::http1;
 use thiserror::Error;
 use tokio::{net::TcpStream, time::timeout};
 
@@ -34,6 +35,9 @@ pub use super::breaker::Failure;
 
 /// How connections fail, as metrics call it.
 pub const CONNECTION_FAILURES: [&str; 5] = ["refused", "timeout", "unreachable", "tls", "other"];
+
+/// Bytes of the head of a response over HTTP/1, at most; and what is read at once of a body.
+pub const RESPONSE_BUFFER_BYTES: usize = 64 << 10;
 
 /// Addresses of one name, at most: a name server could answer with any number.
 const ADDRESSES_MAX: usize = 64;
@@ -187,10 +191,11 @@ impl Pool {
         self.servers.load().all.iter().any(|server| other(server) && server.is_available(now))
     }
 
-    /// A slot for a request of `client`, within `timeouts.connect`; `None` when the pool is full.
-    pub async fn enter(&self, client: ClientKey) -> Option<RequestSlot> {
+    /// A slot for a request of `client` that has so much time `left`, within `timeouts.connect`. `None` when the pool
+    /// is full.
+    pub async fn enter(&self, client: ClientKey, left: Duration) -> Option<RequestSlot> {
         self.budget.deposit();
-        self.slots.take(client, self.settings.timeouts.connect).await
+        self.slots.take(client, left.min(self.settings.timeouts.connect)).await
     }
 
     /// Whether a request may be sent again; it is counted then.
@@ -240,6 +245,21 @@ impl Pool {
             HttpVersion::Two => true,
             HttpVersion::Auto => transport.agreed_on_http2(),
         }
+    }
+
+    /// How HTTP/1 is spoken with its servers. What old servers write is put right (RFC 9112 sections 5.1 and 5.2).
+    /// Names of fields are in lower case, which costs least, unless the servers look for one spelling.
+    #[must_use]
+    pub fn http1(&self) -> http1::Builder {
+        let is_spelt = self.settings.preserve_header_case;
+        let mut builder = http1::Builder::new();
+        builder
+            .allow_spaces_after_header_name_in_responses(true)
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .title_case_headers(is_spelt)
+            .preserve_header_case(is_spelt)
+            .max_buf_size(RESPONSE_BUFFER_BYTES);
+        builder
     }
 
     /// All servers that have an address.

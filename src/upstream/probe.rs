@@ -4,10 +4,7 @@ use std::{io, pin::pin};
 
 use http::{Request, StatusCode, Version, header, uri::PathAndQuery};
 use http_body_util::Empty;
-use hyper::{
-    body::Bytes,
-    client::conn::{http1, http2},
-};
+use hyper::{body::Bytes, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use super::{
@@ -23,7 +20,7 @@ const USER_AGENT: &str = "portero-health";
 /// Asks; an error says why the server is not healthy. The caller has the deadline.
 pub(super) async fn ask(pool: &Pool, server: &Server, probe: &Probe) -> Result<(), Unhealthy> {
     let Probe::Http { path, host, status: (least, most) } = probe else {
-        drop(pool.connect(server, Speak::Http1).await?);
+        drop(pool.connect(server, Speak::AsConfigured).await?);
         return Ok(());
     };
     let transport = pool.connect(server, Speak::AsConfigured).await?;
@@ -33,7 +30,7 @@ pub(super) async fn ask(pool: &Pool, server: &Server, probe: &Probe) -> Result<(
     let status = if over_http2 {
         status_over_http2(transport, request(scheme, authority, path, Version::HTTP_2)?).await?
     } else {
-        status_over_http1(transport, request(scheme, authority, path, Version::HTTP_11)?).await?
+        status_over_http1(pool, transport, request(scheme, authority, path, Version::HTTP_11)?).await?
     };
     if (*least..=*most).contains(&status) { Ok(()) } else { Err(Unhealthy::Status(status)) }
 }
@@ -66,8 +63,12 @@ fn request(
     request.version(version).header(header::USER_AGENT, USER_AGENT).body(Empty::new())
 }
 
-async fn status_over_http1(transport: Transport, request: Request<Empty<Bytes>>) -> hyper::Result<StatusCode> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(transport)).await?;
+async fn status_over_http1(
+    pool: &Pool,
+    transport: Transport,
+    request: Request<Empty<Bytes>>,
+) -> hyper::Result<StatusCode> {
+    let (mut sender, connection) = pool.http1().handshake(TokioIo::new(transport)).await?;
     let mut response = pin!(sender.send_request(request));
     tokio::select! {
         biased;

@@ -12,8 +12,8 @@ use std::{
 use tokio::{
     net::lookup_host,
     runtime::Handle,
-    task::JoinSet,
-    time::{MissedTickBehavior, interval, timeout},
+    task::{Id, JoinError, JoinSet},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
 use super::{
@@ -118,32 +118,47 @@ async fn check(pool: Weak<Pool>, health: Health) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // By the server's number: two of them may have one address.
     let mut streaks: HashMap<u64, ProbeStreak> = HashMap::new();
+    // A server that is silent holds up no question to another.
+    let mut asking = JoinSet::new();
+    let mut asked: HashMap<Id, u64> = HashMap::new();
     loop {
-        let now = ticks.tick().await.into_std();
-        let Some(pool) = pool.upgrade() else { return };
-        let mut asking = JoinSet::new();
-        for server in pool.servers() {
-            let (pool, health) = (Arc::clone(&pool), health.clone());
-            asking.spawn(async move {
-                let result = timeout(health.timeout, ask(&pool, &server, &health.probe)).await;
-                let result = result.unwrap_or_else(|late| Err(Unhealthy::Connection(late.into())));
-                (server, result)
-            });
-        }
-        let mut seen = HashMap::new();
-        while let Some(asked) = asking.join_next().await {
-            let Ok((server, result)) = asked else { continue };
-            let mut streak = streaks.remove(&server.number()).unwrap_or_default();
-            let is_ours = matches!(&result, Err(Unhealthy::Connection(error)) if is_local(error));
-            if is_ours {
-                // Nobody was asked.
-            } else if let Some(healthy) = streak.count(result.is_ok(), server.passes_probes(), &health) {
-                server.set_passes_probes(healthy, now);
-                say(&pool, &server, result.err());
+        tokio::select! {
+            _ = ticks.tick() => {
+                let Some(pool) = pool.upgrade() else { return };
+                let servers = pool.servers();
+                streaks.retain(|number, _| servers.iter().any(|server| server.number() == *number));
+                for server in servers {
+                    let number = server.number();
+                    if asked.values().any(|one| *one == number) {
+                        continue;
+                    }
+                    let (pool, health) = (Arc::clone(&pool), health.clone());
+                    let task = asking.spawn(async move {
+                        let result = timeout(health.timeout, ask(&pool, &server, &health.probe)).await;
+                        let result = result.unwrap_or_else(|late| Err(Unhealthy::Connection(late.into())));
+                        (server, result)
+                    });
+                    asked.insert(task.id(), number);
+                }
             }
-            seen.insert(server.number(), streak);
+            Some(ended) = asking.join_next_with_id() => {
+                asked.remove(&ended.as_ref().map_or_else(JoinError::id, |(task, _)| *task));
+                let Some((pool, Ok((_, (server, result))))) = pool.upgrade().zip(Some(ended)) else { continue };
+                note(&pool, &server, result, streaks.entry(server.number()).or_default(), &health);
+            }
         }
-        streaks = seen;
+    }
+}
+
+/// Notes what a server was found to be.
+fn note(pool: &Pool, server: &Server, result: Result<(), Unhealthy>, streak: &mut ProbeStreak, health: &Health) {
+    if matches!(&result, Err(Unhealthy::Connection(error)) if is_local(error)) {
+        // Nobody was asked.
+        return;
+    }
+    if let Some(healthy) = streak.count(result.is_ok(), server.passes_probes(), health) {
+        server.set_passes_probes(healthy, Instant::now().into_std());
+        say(pool, server, result.err());
     }
 }
 

@@ -135,6 +135,22 @@ fn what_does_not_end_in_the_drain_timeout_is_broken_off() {
 }
 
 #[test]
+fn a_response_to_http_1_0_that_is_broken_off_then_does_not_look_whole() {
+    let endless = RawUpstream::start(|stream| {
+        stream.read();
+        stream.write("HTTP/1.1 200 OK\r\n\r\nbegun");
+        while stream.read() {}
+    });
+    let gateway = Config::standard(endless.address).server("drain_timeout = \"200ms\"").start();
+    let mut connection = Connection::open(gateway.front);
+    connection.write("GET /public HTTP/1.0\r\n\r\n").unwrap();
+    assert_eq!(connection.receive_line(), "HTTP/1.0 200 OK");
+    let ran = gateway.stop();
+    assert!(ran.code == 0 && ran.stdout.contains(r#""reason":"gateway_stopped""#), "{ran:?}");
+    assert_eq!(connection.rest().unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+#[test]
 fn one_connection_too_many_is_closed_at_once() {
     let upstream = crate::support::Upstream::start();
     let gateway = Config::standard(upstream.address).server("connections_max = 2").start();

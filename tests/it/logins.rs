@@ -76,8 +76,12 @@ async fn posted(
 fn a_client_that_left_is_never_hashed_for() {
     let busy = Busy::start("");
     let mut open: Vec<_> = (0..3).map(|at| asked(&busy.gateway, 1, &login(&at.to_string()))).collect();
-    // Its end stands behind bytes that nobody asked for yet.
-    open[0].write("GET /next HTTP/1.1\r\n").unwrap();
+    // Its end stands behind bytes that nobody asked for yet: some of a head, all of one, and what is none.
+    for (connection, behind) in
+        open.iter_mut().zip(["GET /next HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "\n"])
+    {
+        connection.write(behind).unwrap();
+    }
     // A body in chunks is read in another way.
     let chunked = login("3")
         .header("Transfer-Encoding", "chunked")

@@ -10,7 +10,7 @@ use crate::{
     rules::{issuer::Issuer, realm::later},
     state::{
         account::{self, Account},
-        keys::{self, Keyring},
+        keys::{self, Keyring, VaultError},
         refresh,
         revocation::log::{self, Record, RevokedSubject},
         session::{self, Listed},
@@ -61,9 +61,15 @@ impl AdminService {
         {
             return self.revoke_session(rotating.session).await;
         }
-        let own: Keyring = self.vault.load().await?;
-        // A live state knows the keys of external issuers too.
-        let keys = self.live_state.as_ref().map(|live_state| live_state.snapshot().keys.with_own(&own)).unwrap_or(own);
+        // A live state knows the keys of external issuers too, and those that were in force before a master key that
+        // this gateway does not have yet.
+        let live_state = self.live_state.as_ref().map(|live_state| live_state.snapshot());
+        let keys: Keyring = match (self.vault.load().await, live_state) {
+            (Ok(own), None) => own,
+            (Ok(own), Some(live_state)) => live_state.keys.with_own(&own),
+            (Err(VaultError::Master(_)), Some(live_state)) => live_state.keys.with_own(&live_state.keys),
+            (Err(error), _) => return Err(error.into()),
+        };
         let claims = match (token::open(text, &keys, issuers), elsewhere) {
             (Ok((claims, _)), _) => claims,
             // What a key of ours signed, or was said to have signed, no old system gave out.

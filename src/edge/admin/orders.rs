@@ -13,7 +13,7 @@ const ORDERS_MAX: usize = 8;
 /// Why an order is not carried out, as its operator is told.
 #[derive(Clone, Copy, Debug, Error)]
 pub(super) enum NotCarriedOut {
-    #[error("the gateway stops")]
+    #[error("this process stops; where another one has taken over, ask again")]
     Stopping,
     #[error("too many orders are waiting; ask again")]
     TooMany,

@@ -141,6 +141,8 @@ pub(super) struct Scanner {
     transfer_encoding: bool,
     host: bool,
     upgrade: bool,
+    /// Whether `Connection` names that.
+    names_upgrade: bool,
     /// Whether the query has bytes that no URI has: see [`escape_query`].
     escapes: bool,
     /// Where the digit of a minor version stands that only says that the client knows more than HTTP/1.1.
@@ -187,9 +189,9 @@ impl Scanner {
         }
     }
 
-    /// Whether the connection may go on as another protocol.
+    /// Whether the connection may go on as another protocol (RFC 9110 section 7.8).
     pub(super) const fn asks_to_switch(&self) -> bool {
-        self.upgrade
+        self.upgrade && self.names_upgrade && !self.http_1_0
     }
 
     /// Whether the query has bytes that no URI has: the head is for [`escape_query`] then.
@@ -273,6 +275,9 @@ impl Scanner {
             }
         } else if name.eq_ignore_ascii_case(b"upgrade") {
             self.upgrade = true;
+        } else if name.eq_ignore_ascii_case(b"connection") {
+            let named = |word: &[u8]| trimmed(word).eq_ignore_ascii_case(b"upgrade");
+            self.names_upgrade |= value.split(|&byte| byte == b',').any(named);
         } else if name.eq_ignore_ascii_case(b"expect") {
             if !is_known_expectation(value) {
                 return Err(HeadError::Expectation);

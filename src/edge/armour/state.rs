@@ -1,6 +1,7 @@
 //! What the armour of an HTTP/1 connection and those who serve its requests tell one another.
 
 use std::{
+    fmt::Debug,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -13,6 +14,13 @@ use tokio::time::Instant;
 
 /// Bytes of informational responses that wait to be sent. More are dropped: they are hints.
 const INFORMATIONAL_BYTES_MAX: usize = 16 << 10;
+
+/// A response that was handed on to be sent, and is over once it has gone out. Where the connection ends before that,
+/// it is dropped.
+pub(in crate::edge) trait HandedOn: Debug + Send {
+    /// All of it has gone out. Says whether it had to wait for its client.
+    fn has_gone_out(self: Box<Self>, waited: bool);
+}
 
 /// The state of one HTTP/1 connection.
 #[derive(Debug, Default)]
@@ -28,6 +36,9 @@ pub(in crate::edge) struct Http1State {
     ends_with_connection: AtomicBool,
     has_informational: AtomicBool,
     informational: Mutex<BytesMut>,
+    /// Whether there is a response in `handed_on`.
+    is_handed_on: AtomicBool,
+    handed_on: Mutex<Option<Box<dyn HandedOn>>>,
     /// Whether nothing happened for so long that what serves requests may be put away until one comes.
     rests: AtomicBool,
 }
@@ -58,6 +69,33 @@ impl Http1State {
         {
             waker.wake();
         }
+    }
+
+    /// A response was handed on, and goes out next.
+    pub(in crate::edge) fn hand_on(&self, response: Box<dyn HandedOn>) {
+        *lock(&self.handed_on) = Some(response);
+        self.is_handed_on.store(true, Ordering::Relaxed);
+    }
+
+    /// What was handed on has gone out; `waited` says whether it had to wait. Where a client sends its next request
+    /// before it has taken that, it counts as gone out too.
+    pub(in crate::edge) fn goes_out(&self, waited: bool) {
+        if let Some(response) = self.take_handed_on() {
+            response.has_gone_out(waited);
+        }
+    }
+
+    /// The connection has ended: what has not gone out never will.
+    pub(in crate::edge) fn end(&self) {
+        drop(self.take_handed_on());
+    }
+
+    fn take_handed_on(&self) -> Option<Box<dyn HandedOn>> {
+        if !self.is_handed_on.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.is_handed_on.store(false, Ordering::Relaxed);
+        lock(&self.handed_on).take()
     }
 
     /// When the last response ended; `None` before the first.

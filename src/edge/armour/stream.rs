@@ -325,6 +325,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Armour<S> {
         Poll::Ready(Ok(()))
     }
 
+    /// Holds what comes behind a request until that is answered. Its client may leave meanwhile, whatever it has sent.
+    fn poll_behind(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while matches!(self.reading, Reading::Head) {
+            if !self.held.is_empty() && self.state.poll_answered(cx).is_ready() {
+                break;
+            }
+            ready!(self.poll_hold(cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Holds what comes before it is known what it is.
     fn poll_hold(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.held.len() >= HEAD_BYTES_MAX {
@@ -361,6 +372,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Armour<S> {
         }
         loop {
             match &mut armour.reading {
+                // The next request waits for the response to this one.
+                Reading::Head if armour.state.is_answering() => ready!(armour.poll_behind(cx))?,
                 Reading::Head => {
                     if !armour.find_head() && ready!(armour.poll_fill(cx, buffer))? {
                         return Poll::Ready(Ok(()));
@@ -387,8 +400,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Armour<S> {
                     armour.reading = Reading::Unwanted;
                     return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
                 }
-                // After the responses that are still to come.
-                Reading::Refused(_) if armour.state.poll_answered(cx).is_pending() => return Poll::Pending,
                 Reading::Refused(_) | Reading::Unwanted | Reading::Ended => return Poll::Ready(Ok(())),
             }
         }
@@ -414,8 +425,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Armour<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, timeouts, writing, .. } = self.get_mut();
-        writing.poll_flush(stream, cx, || timeouts().write)
+        let Self { stream, state, timeouts, writing, .. } = self.get_mut();
+        writing.poll_flush(stream, cx, state, || timeouts().write)
     }
 
     /// Nothing: the connection's task ends it, because there may be something left to say.

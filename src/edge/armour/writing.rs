@@ -20,13 +20,15 @@ pub(super) struct Writing {
     informational: BytesMut,
     /// Whether everything that hyper wrote was handed on: only then may something of ours stand between.
     is_flushed: bool,
+    /// Whether the client has made it wait since then.
+    has_waited: bool,
     timeout: WriteTimeout,
 }
 
 impl Writing {
     /// Of a connection on which nothing was written.
     pub(super) fn new() -> Self {
-        Self { informational: BytesMut::new(), is_flushed: true, timeout: WriteTimeout::default() }
+        Self { informational: BytesMut::new(), is_flushed: true, has_waited: false, timeout: WriteTimeout::default() }
     }
 
     /// Whether everything that hyper wrote has gone out.
@@ -80,19 +82,23 @@ impl Writing {
             ready!(self.timeout.within(cx, informed, &patience))?;
         }
         let written = gather::poll_write(Pin::new(stream), cx, slices);
+        self.has_waited |= written.is_pending();
         self.timeout.within(cx, written, patience)
     }
 
-    /// Has all of it go out. A client that takes nothing has the time that `patience` says.
+    /// Has all of it go out, and tells `state`. A client that takes nothing has the time that `patience` says.
     pub(super) fn poll_flush<S: AsyncWrite + Unpin>(
         &mut self,
         stream: &mut S,
         cx: &mut Context<'_>,
+        state: &Http1State,
         patience: impl Fn() -> Duration,
     ) -> Poll<io::Result<()>> {
         let flushed = Pin::new(stream).poll_flush(cx);
+        self.has_waited |= flushed.is_pending();
         ready!(self.timeout.within(cx, flushed, patience))?;
         self.is_flushed = true;
+        state.goes_out(std::mem::take(&mut self.has_waited));
         Poll::Ready(Ok(()))
     }
 }

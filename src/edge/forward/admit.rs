@@ -50,6 +50,9 @@ impl Exchange {
             }
         }
         if self.head.method == Method::OPTIONS && self.head.uri.path() == "*" {
+            if host_of(&self.head).is_err() {
+                return self.deny(whatever_the_route(Reason::InvalidHost));
+            }
             self.verdict = Verdict::Options;
             return Admitted::Respond(options_of_the_gateway());
         }

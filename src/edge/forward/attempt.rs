@@ -18,10 +18,10 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     body::{
+        error::BodyError,
         progress::{Overdue, Progress, Waits},
         received::ReceivedBody,
         request::{RequestBody, Upload},
-        response::{Relay, ResponseBody},
     },
     connections::Lease,
     exchange::{Exchange, Verdict},
@@ -31,13 +31,14 @@ use super::{
         client_response,
         upstream_request::{self, Terms},
     },
+    response_body::{Relay, ResponseBody},
 };
 use crate::{
     aside::aside,
     decision::Route,
     edge::listen::trusted::TrustedHeaders,
     rules::rewrite::method_overrides,
-    upstream::{self, Received, Server},
+    upstream::{self, HttpVersion, Received, Server, Speak},
 };
 
 /// A request on its way to a server, beside its head.
@@ -118,10 +119,14 @@ impl Exchange {
         let connections = &self.inbound.worker.connections;
         while let Some(awaited) = connections.awaited(&server) {
             let patience = self.time_left(route).min(route.pool.settings.timeouts.connect);
-            // A server that says nothing in all that time has failed for those who wait, too.
-            if let Err(why) = timeout(patience, awaited.made()).await.unwrap_or(Err(Unconnected::Timeout)) {
+            match timeout(patience, awaited.made()).await {
+                Ok(Ok(())) => {}
                 // The request that makes it says so of the server.
-                return Err(Failed { failure: Failure::Unconnected(why), again: self.may_retry(false) });
+                Ok(Err(why)) => {
+                    return Err(Failed { failure: Failure::Unconnected(why), again: self.may_retry(false) });
+                }
+                // A server that does not say what it allows may take a request on another.
+                Err(_) => break,
             }
             let now = self.shared().services.clock.instant();
             self.lease = connections.take(&server, Instant::from_std(now));
@@ -130,7 +135,8 @@ impl Exchange {
             }
         }
         let connected = timeout(self.time_left(route), connections.connect(&route.pool, &server)).await;
-        let lease = connected.unwrap_or(Err(Unconnected::Timeout)).map_err(|why| self.not_connected(why))?;
+        let lease = connected.unwrap_or(Err(Unconnected::Timeout));
+        let lease = lease.map_err(|why| self.not_connected(why, Speak::AsConfigured))?;
         self.lease = Some(lease);
         self.connected();
         Ok((self.shared().services.clock.instant(), false))
@@ -195,8 +201,11 @@ impl Exchange {
                 return Poll::Ready(Err(Failure::Invalid));
             }
             match &self.upload {
-                Some(upload) if upload.overdue().is_some() => Poll::Ready(Err(Failure::ReadTimeout)),
-                Some(_) => Poll::Pending,
+                Some(upload) => match upload.overdue() {
+                    None => Poll::Pending,
+                    Some(Overdue::Client) => Poll::Ready(Err(Failure::Body(BodyError::Late))),
+                    Some(Overdue::Server | Overdue::Exchange) => Poll::Ready(Err(Failure::ReadTimeout)),
+                },
                 None => self.poll_over(waiting, cx).map(|()| Err(Failure::ReadTimeout)),
             }
         })
@@ -387,14 +396,18 @@ impl Exchange {
         }
     }
 
-    /// A connection that could not be made carried nothing: another server may be asked, whatever the request is.
-    pub(super) fn not_connected(&mut self, why: Unconnected) -> Failed {
+    /// A connection that was to `speak` so and could not be made carried nothing: another server may be asked, whatever
+    /// the request is.
+    pub(super) fn not_connected(&mut self, why: Unconnected, speak: Speak) -> Failed {
+        let mut may_lack_http1 = false;
         if let Some(route) = self.route() {
             route.pool.metrics.connection_failed(why.label());
+            may_lack_http1 = speak == Speak::Http1 && route.pool.settings.http != HttpVersion::One;
         }
         // With next to nothing left of the exchange's time, no server could have taken it. An error of this machine
-        // says nothing about a server either.
-        if !self.is_over() && why != Unconnected::Local {
+        // says nothing about a server either, and nor does one of HTTP/2 that is asked for HTTP/1.1.
+        let is_servers = why != Unconnected::Local && !(may_lack_http1 && why == Unconnected::Tls);
+        if is_servers && !self.is_over() {
             self.server_failed(upstream::Failure::Unreachable);
         }
         Failed { failure: Failure::Unconnected(why), again: self.may_retry(false) }

@@ -5,10 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{
-    exchange::Exchange,
-    failure::{BodyError, Failure},
-};
+use super::{body::error::BodyError, exchange::Exchange, failure::Failure};
 use crate::{
     domain::Reason,
     upstream::{self, Server},

@@ -22,7 +22,7 @@ impl Exchange {
         let pool = &permitted.route.pool;
         if self.pool_slot.is_none() {
             let client = self.client.map_or(ClientKey::OPERATOR, ClientKey::of);
-            self.pool_slot = pool.enter(client).await;
+            self.pool_slot = pool.enter(client, self.time_left(&permitted.route)).await;
         }
         if self.pool_slot.is_none() {
             return Err(Failure::PoolFull);

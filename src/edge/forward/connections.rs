@@ -55,9 +55,6 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long it has for its answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Bytes of a response's head, at most; and what is read at once of a body.
-pub(super) const RESPONSE_BUFFER_BYTES: usize = 64 << 10;
-
 /// Bytes of the head of a response over HTTP/2, at most.
 const RESPONSE_HEAD_BYTES_MAX: u32 = 64 << 10;
 
@@ -276,28 +273,13 @@ async fn http2_over(transport: Transport, server: &Handle<Server>, making: Makin
 
 async fn http1_over(pool: &Pool, transport: Transport) -> io::Result<Http1> {
     let received = transport.received();
-    let (sender, mut connection) =
-        http1_builder(pool).handshake(TokioIo::new(transport)).await.map_err(io::Error::other)?;
+    let (sender, mut connection) = pool.http1().handshake(TokioIo::new(transport)).await.map_err(io::Error::other)?;
     let mut waker = HoldableWaker::default();
     tokio::spawn(async move {
         // The sender on it is told how it ends.
         let _ = poll_fn(|cx| Pin::new(&mut connection).poll(&mut waker.context(cx))).await;
     });
     Ok(Http1 { sender, received, timeout: LazyTimeout::default() })
-}
-
-/// How HTTP/1 is spoken with a pool's servers. What old servers write is put right (RFC 9112 sections 5.1 and 5.2).
-/// Names of fields are in lower case, which costs least, unless the pool's servers look for one spelling.
-pub(super) fn http1_builder(pool: &Pool) -> http1::Builder {
-    let is_spelt = pool.settings.preserve_header_case;
-    let mut builder = http1::Builder::new();
-    builder
-        .allow_spaces_after_header_name_in_responses(true)
-        .allow_obsolete_multiline_headers_in_responses(true)
-        .title_case_headers(is_spelt)
-        .preserve_header_case(is_spelt)
-        .max_buf_size(RESPONSE_BUFFER_BYTES);
-    builder
 }
 
 impl Connections {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use http::{Method, Response};
 
 use super::{
-    body::{received::ReceivedBody, response::ResponseBody},
+    body::received::ReceivedBody,
     exchange::{Exchange, Verdict},
     local_response,
+    response_body::ResponseBody,
 };
 use crate::{
     decision::{Caller, Endpoint},

@@ -20,7 +20,7 @@ use crate::{
     decision::{Awaiting, AwaitingCheck, Denial, Endpoint, Preflight, Proof, Route, Target},
     domain::{Reason, id::write_hex, random},
     edge::{
-        armour::state::Http1State,
+        armour::state::{HandedOn, Http1State},
         listen::{
             connection::{Connection, Protocol},
             limits::ClientRequestSlot,
@@ -87,6 +87,10 @@ pub(in crate::edge) struct Tunnel {
 /// What a wait for an upstream is cut to when the exchange's time is nearly over.
 const WAIT_MIN: Duration = Duration::from_millis(1);
 
+/// Bytes of a response for which the system has room at once: those of a smaller one count as gone out when they are
+/// handed on, before their client has them.
+const SENT_AT_ONCE_BYTES_MAX: u64 = 16 << 10;
+
 /// What is known about a request so far. When it is dropped, it is counted and logged.
 #[derive(Debug)]
 pub(in crate::edge) struct Exchange {
@@ -139,10 +143,21 @@ pub(in crate::edge) struct Exchange {
     pub(super) bytes_out: u64,
     /// How long the client held its response up.
     pub(super) held_up: Duration,
-    /// Whether all of the response was handed on.
-    pub(super) is_whole: bool,
+    /// How much of the response was sent.
+    pub(super) sent: Sent,
     /// When all of it had come from the server, where it was handed on at once.
     pub(super) ended: Option<Instant>,
+}
+
+/// How much of a response was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::edge) enum Sent {
+    /// Not all of it.
+    Partly,
+    /// All of it was handed on to hyper.
+    HandedOn,
+    /// All of it has gone out, as far as that can be told.
+    GoneOut,
 }
 
 /// What was decided about a request.
@@ -237,7 +252,7 @@ impl Exchange {
             bytes_in: 0,
             bytes_out: 0,
             held_up: Duration::ZERO,
-            is_whole: false,
+            sent: Sent::Partly,
             ended: None,
             inbound,
         })
@@ -323,6 +338,22 @@ impl Exchange {
         self.head.extensions = http::Extensions::new();
     }
 
+    /// Gives it up: its response was handed on, or broke off. Over HTTP/1 one that is not small ends when the response
+    /// has gone out: until then its token counts, and its client may not take all of it.
+    pub(super) fn leave(mut self: Box<Self>) {
+        if self.sent != Sent::HandedOn {
+            return;
+        }
+        let http1 = self.inbound.http1.as_ref().filter(|_| self.bytes_out > SENT_AT_ONCE_BYTES_MAX);
+        let Some(http1) = http1.cloned() else {
+            self.sent = Sent::GoneOut;
+            return;
+        };
+        // The server has done its part.
+        self.pool_slot = None;
+        http1.hand_on(self);
+    }
+
     /// How long it may still take; not nothing, which would never end.
     pub(super) fn time_left(&self, route: &Route) -> Duration {
         let total = route.pool.settings.timeouts.total;
@@ -339,6 +370,15 @@ impl Exchange {
     pub(super) fn is_over(&self) -> bool {
         let total = self.route().map(|route| route.pool.settings.timeouts.total);
         total.is_some_and(|total| self.shared().since(self.started) > total)
+    }
+}
+
+impl HandedOn for Exchange {
+    fn has_gone_out(mut self: Box<Self>, waited: bool) {
+        self.sent = Sent::GoneOut;
+        if waited {
+            self.ended = None;
+        }
     }
 }
 

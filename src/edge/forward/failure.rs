@@ -1,8 +1,11 @@
 //! What goes wrong with a request after the decision, and what that says about its server.
 
-use std::{error::Error as _, fmt, io};
+use std::{error::Error as _, io};
 
-use super::body::received::Unfinished;
+use super::body::{
+    error::{BodyError, io_error},
+    received::Unfinished,
+};
 use crate::{
     domain::Reason,
     upstream::{TooManyBytes, is_local},
@@ -49,41 +52,6 @@ pub(super) enum Unconnected {
     Local,
 }
 
-/// How a request's body failed on the client's side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::edge) enum BodyError {
-    /// The client broke off.
-    Gone,
-    /// It is not framed as everybody reads it.
-    Malformed,
-    /// It is larger than its route takes.
-    TooLarge,
-    /// Nobody takes the rest of it: the response is over.
-    Cancelled,
-}
-
-impl fmt::Display for BodyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Gone => "the client broke off its body",
-            Self::Malformed => "the body is not framed as everybody reads it",
-            Self::TooLarge => "the body is too large",
-            Self::Cancelled => "the response is over",
-        })
-    }
-}
-
-impl std::error::Error for BodyError {}
-
-impl BodyError {
-    /// What went wrong while a client's body was read.
-    pub(super) fn of(error: &Unfinished) -> Self {
-        let Unfinished::Failed(error) = error else { return Self::Gone };
-        let cause = io_error(error).map(io::Error::kind);
-        if cause == Some(io::ErrorKind::InvalidData) || error.is_parse() { Self::Malformed } else { Self::Gone }
-    }
-}
-
 impl Unconnected {
     pub(super) fn of(error: &io::Error) -> Self {
         if is_local(error) {
@@ -123,6 +91,10 @@ impl Failure {
         }
         match h2_error(error) {
             Some(error) if error.reason() == Some(h2::Reason::REFUSED_STREAM) => return Self::Refused,
+            // Streams above the last that it names were not taken up (RFC 9113 section 6.8); those below go on.
+            Some(error) if error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR) => {
+                return Self::Refused;
+            }
             // The `h2` crate resets streams by itself for what came on them.
             Some(error) if error.is_reset() && error.is_remote() => return Self::Reset,
             _ => {}
@@ -157,6 +129,7 @@ impl Failure {
             Self::Unconnected(_) | Self::Unsent | Self::BrokenOff | Self::Refused | Self::Reset | Self::Invalid => {
                 Reason::UpstreamFailed
             }
+            Self::Body(BodyError::Late) => Reason::RequestTimeout,
             Self::Body(BodyError::Malformed) => Reason::MalformedRequest,
             Self::Body(BodyError::TooLarge) => Reason::BodyTooLarge,
             Self::Body(BodyError::Gone | BodyError::Cancelled) => return None,
@@ -185,7 +158,7 @@ impl Failure {
             Self::Unconnected(Unconnected::Other | Unconnected::Local) => "ConnectError",
             Self::Unsent | Self::BrokenOff | Self::Body(BodyError::Gone | BodyError::Cancelled) => "ConnectionClosed",
             Self::Refused | Self::Reset => "H2Error",
-            Self::ReadTimeout => "ReadTimedout",
+            Self::ReadTimeout | Self::Body(BodyError::Late) => "ReadTimedout",
             Self::WriteTimeout => "WriteTimedout",
             Self::Invalid => "InvalidHTTPHeader",
             Self::Body(BodyError::Malformed) => "ReadError",
@@ -193,21 +166,6 @@ impl Failure {
             Self::Internal => "InternalError",
         }
     }
-}
-
-/// The error of the connection that is behind one of hyper's.
-fn io_error(error: &hyper::Error) -> Option<&io::Error> {
-    let mut source = error.source();
-    while let Some(error) = source {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return Some(error);
-        }
-        if let Some(error) = error.downcast_ref::<h2::Error>() {
-            return error.get_io();
-        }
-        source = error.source();
-    }
-    None
 }
 
 fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {

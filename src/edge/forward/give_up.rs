@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::Response;
 
-use super::{body::response::ResponseBody, exchange::Exchange, failure::Failure, local_response};
+use super::{exchange::Exchange, failure::Failure, local_response, response_body::ResponseBody};
 use crate::{decision::Denial, domain::Reason, edge::respond};
 
 /// A request gets no response: the connection or the stream ends.

@@ -130,6 +130,18 @@ impl InFlight {
         }
     }
 
+    /// Ends every exchange, for this reason.
+    pub(super) fn end_all(&self, reason: Reason) {
+        for shard in &self.shards {
+            for guard in lock(shard).guards.iter().flatten() {
+                let mut state = lock(&guard.state);
+                if state.watch.is_some() {
+                    guard.end(&mut state, reason);
+                }
+            }
+        }
+    }
+
     /// Has every connection look around: the gateway stops.
     pub(in crate::edge) fn wake_all(&self) {
         for shard in &self.shards {

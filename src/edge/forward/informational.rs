@@ -8,10 +8,10 @@ use tokio::time::Instant;
 
 use super::{
     body::{progress::Progress, request::RequestBody},
-    connections::RESPONSE_BUFFER_BYTES,
     exchange::{Exchange, Inbound},
     head::client_response,
 };
+use crate::upstream::RESPONSE_BUFFER_BYTES;
 
 /// Informational responses to one request, at most, where they are listened for: some servers send one every few
 /// seconds while they work.

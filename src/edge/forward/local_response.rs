@@ -10,10 +10,7 @@ use tokio::time::timeout;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{
-    body::{received::ReceivedBody, response::ResponseBody},
-    exchange::Exchange,
-    failure::BodyError,
-    head::client_response::title_case,
+    body::received::ReceivedBody, exchange::Exchange, head::client_response::title_case, response_body::ResponseBody,
 };
 use crate::{
     domain::{Reason, Timestamp, secret::SecretBytes},
@@ -21,7 +18,7 @@ use crate::{
 };
 
 /// An unread body up to this is read, so that the connection can be kept for the next request.
-const DRAIN_BYTES_MAX: usize = 64 << 10;
+const DRAIN_BYTES_MAX: u64 = 64 << 10;
 
 /// How long such a body may take to arrive.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -49,7 +46,8 @@ pub(super) async fn respond(
     body: ReceivedBody,
     response: Response<Bytes>,
 ) -> Response<ResponseBody> {
-    if !drain(&exchange.head, body).await {
+    let Exchange { head, bytes_in, .. } = &mut *exchange;
+    if !drain(head, body, bytes_in).await {
         exchange.keeps_connection = false;
     }
     send(exchange, response)
@@ -130,27 +128,26 @@ fn wipe(bytes: Bytes) {
     }
 }
 
-/// Reads what is left of a small body; whether its end was reached in order.
-async fn drain(head: &Parts, mut body: ReceivedBody) -> bool {
+/// Reads a small body, and counts its bytes; whether its end was reached in order.
+async fn drain(head: &Parts, mut body: ReceivedBody, bytes: &mut u64) -> bool {
     if body.is_end_stream() {
         return true;
     }
-    let too_large = declared_length(head).is_some_and(|length| length > DRAIN_BYTES_MAX as u64);
+    let too_large = declared_length(head).is_some_and(|length| length > DRAIN_BYTES_MAX);
     if head.headers.contains_key(header::EXPECT) || too_large {
         return false;
     }
     let all = async {
-        let mut read = 0;
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| BodyError::of(&error))?;
-            read += frame.data_ref().map_or(0, Bytes::len);
-            if read > DRAIN_BYTES_MAX {
-                return Ok(false);
+            let Ok(frame) = frame else { return false };
+            *bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+            if *bytes > DRAIN_BYTES_MAX {
+                return false;
             }
         }
-        Ok::<_, BodyError>(true)
+        true
     };
-    matches!(timeout(DRAIN, all).await, Ok(Ok(true)))
+    timeout(DRAIN, all).await.unwrap_or(false)
 }
 
 /// How long a request says that its body is.

@@ -9,7 +9,8 @@
 //! choose          which server it goes to
 //! attempt         one try: connect, send, wait for the response's head; whether to retry
 //! head            what either side receives of the other's head, and HTTP/2's in the form of HTTP/1's
-//! body            bodies as they pass through: as they are received, and what server and client receive of them
+//! body            bodies as they are received, and what a server receives of one
+//! response_body   what the client receives: the body; with it ends the exchange
 //! record          counts, and the log's line
 //! ```
 //!
@@ -32,7 +33,7 @@
 mod admit;
 mod attempt;
 mod blame;
-pub(super) mod body;
+mod body;
 mod choose;
 mod connections;
 mod endpoint;
@@ -44,6 +45,7 @@ pub(super) mod in_flight;
 mod informational;
 pub(super) mod local_response;
 mod record;
+pub(super) mod response_body;
 pub(super) mod serve;
 pub(super) mod services;
 pub(super) mod upgrade;

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     body::progress::Overdue,
-    exchange::{Exchange, RequestId, Verdict},
+    exchange::{Exchange, RequestId, Sent, Verdict},
     failure::Failure,
     head::upstream_request,
     services::Shared,
@@ -23,7 +23,8 @@ use crate::{
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let now = self.ended.unwrap_or_else(|| self.shared().services.clock.instant());
+        let is_whole = self.sent == Sent::GoneOut;
+        let now = self.ended.filter(|_| is_whole).unwrap_or_else(|| self.shared().services.clock.instant());
         self.inbound.guard.unwatch();
         if let Some(upload) = &self.upload {
             upload.cancel();
@@ -31,10 +32,10 @@ impl Drop for Exchange {
         if let Some(http1) = &self.inbound.http1 {
             http1.response_ends(tokio::time::Instant::from_std(now));
         }
-        if !self.is_whole && self.failure.is_none() && self.was_cut_off_for_its_server() {
+        if !is_whole && self.failure.is_none() && self.was_cut_off_for_its_server() {
             self.broke_off(Failure::ReadTimeout);
         }
-        if !self.is_whole && self.failure.is_none() {
+        if !is_whole && self.failure.is_none() {
             // A drop before its end was told: the client has gone, or the gateway, or a task panics.
             let left = || if self.shared().is_drain_over() { Reason::GatewayStopped } else { Reason::ClientLeft };
             let ended = || self.inbound.guard.reason().unwrap_or_else(left);

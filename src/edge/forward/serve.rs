@@ -11,12 +11,14 @@ use hyper::body::{Body as _, Incoming};
 
 use super::{
     admit::Admitted,
-    body::{received::ReceivedBody, response::ResponseBody},
+    body::received::ReceivedBody,
     endpoint,
     exchange::{Exchange, Inbound, Verdict},
     give_up::{Unanswered, give_up},
     head::{http2, http10},
-    local_response, upgrade,
+    local_response,
+    response_body::ResponseBody,
+    upgrade,
 };
 use crate::{aside::aside, domain::Reason};
 
@@ -25,6 +27,9 @@ pub(in crate::edge) fn serve(
     inbound: Arc<Inbound>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<ResponseBody>, Unanswered>> + Send {
+    if let Some(http1) = &inbound.http1 {
+        http1.goes_out(true);
+    }
     let stands = inbound.connection.stands(&*inbound.worker.shared.services.clock);
     let (head, incoming) = request.into_parts();
     let body = ReceivedBody::new(incoming, head.version);

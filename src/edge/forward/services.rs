@@ -17,7 +17,7 @@ use tokio::{runtime::Handle, sync::watch};
 use super::in_flight::InFlight;
 use crate::{
     decision::{ExternalIssuers, LiveState, Route, StaleAction, TokenAsker},
-    domain::Clock,
+    domain::{Clock, Reason},
     edge::{
         listen::{
             ListenSettings,
@@ -231,9 +231,10 @@ impl Shared {
         *self.draining_since.get_or_init(tokio::time::Instant::now)
     }
 
-    /// Says that what is in flight from now on is cut off: it had all of the drain timeout.
+    /// Cuts off what is in flight: it had all of the drain timeout.
     pub fn set_drain_over(&self) {
         self.drain_over.store(true, Ordering::Release);
+        self.in_flight.end_all(Reason::GatewayStopped);
     }
 
     /// Whether what is in flight is cut off because the gateway stops.

@@ -34,16 +34,19 @@ use crate::{
             stream::Armour,
         },
         forward::{
-            body::response::ResponseBody,
             exchange::{Inbound, Tunnel},
             give_up::Unanswered,
             in_flight::RequestGuard,
             local_response,
+            response_body::ResponseBody,
             serve::serve,
             services::Shared,
             worker::WorkerContext,
         },
-        listen::{connection::Connection, stream::ClientStream},
+        listen::{
+            connection::{Connection, Scheme},
+            stream::ClientStream,
+        },
     },
     wakes::HoldableWaker,
 };
@@ -70,6 +73,8 @@ enum End {
 /// What is left to do with a connection that HTTP is done with.
 enum Last {
     Close,
+    /// Close it in order: over TLS, what was sent is whole only where that is said (RFC 8446 section 6.1).
+    End,
     /// End it with a reset: what was sent would look whole.
     Reset,
     /// Read on for a while: closing a connection with bytes unread resets it, and the client may lose its response.
@@ -85,16 +90,21 @@ impl Last {
         match (end, armour.refusal().map(HeadError::reason)) {
             (End::Ended | End::Done(Err(_)), _) if state.ends_with_connection() => Self::Reset,
             (End::Done(Err(error)), _) if error.is_parse() => Self::LingerRefused,
-            (End::Rests | End::Ended | End::Done(Err(_)), _) => Self::Close,
+            (End::Ended | End::Done(Err(_)), _) => Self::Close,
             (End::Done(Ok(())), Some(reason)) => Self::Refuse(reason),
-            (End::Done(Ok(())), None) if armour.has_ended() || armour.is_at_rest() => Self::Close,
-            (End::Done(Ok(())), None) => Self::Linger,
+            (End::Done(Ok(())), None) if !armour.has_ended() && !armour.is_at_rest() => Self::Linger,
+            (End::Done(Ok(())) | End::Rests, _) => Self::End,
         }
     }
 
-    async fn carry_out(self, stream: ClientStream, connection: &Connection, worker: &WorkerContext) {
+    async fn carry_out(self, mut stream: ClientStream, connection: &Connection, worker: &WorkerContext) {
         match self {
             Self::Close => {}
+            Self::End => {
+                if connection.scheme == Scheme::Https {
+                    let _ = timeout(LINGER, AsyncWriteExt::shutdown(&mut stream)).await;
+                }
+            }
             Self::Reset => stream.reset(),
             Self::Linger => linger(stream).await,
             Self::LingerRefused => {
@@ -103,6 +113,15 @@ impl Last {
             }
             Self::Refuse(reason) => refuse(stream, reason, connection, worker).await,
         }
+    }
+}
+
+/// Tells what has not gone out that the connection has ended, also where its task is dropped.
+struct Ending<'s>(&'s Http1State);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 
@@ -127,6 +146,7 @@ pub(super) async fn serve_connection(
     let mut armour = Armour::new(stream, &state, timeouts, (accepted, deadline), respelt);
     let mut builder = http1::Builder::new();
     builder.title_case_headers(true).preserve_header_case(preserves_case).max_buf_size(BUFFER_BYTES_MAX);
+    let ending = Ending(&state);
     let end = loop {
         let mut serving = builder.serve_connection(TokioIo::new(armour), service.clone());
         let end = serve_requests(&mut serving, &registered.guard, &state, shared).await;
@@ -143,6 +163,7 @@ pub(super) async fn serve_connection(
             break end;
         }
     };
+    drop(ending);
     let last = Last::of(&end, &armour, &state);
     let (stream, held) = armour.into_parts();
     let tunnel = inbound.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take();

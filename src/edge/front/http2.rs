@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use super::{
     begun::Begun,
-    refused_heads::{RESET_STREAMS_MAX, RefusedHeads, StreamCounts},
+    refused_heads::{PENDING_RESET_STREAMS_MAX, RESET_STREAMS_MAX, RefusedHeads, StreamCounts},
 };
 use crate::{
     edge::{
@@ -36,9 +36,6 @@ use crate::{
     },
     timer::LazyTimeout,
 };
-
-/// Streams that the client reset before they were taken; one more ends the connection (CVE-2023-44487).
-const PENDING_RESET_STREAMS_MAX: usize = 20;
 
 /// Streams in work, as a multiple of those that may be open at once: some are still in work though the client has reset
 /// them. One more ends the connection.

@@ -7,6 +7,9 @@ use crate::{
     edge::armour::{h2_floods::Flood, h2_heads::ReceivedHeads},
 };
 
+/// Streams that the client reset before they were taken; one more ends the connection (CVE-2023-44487).
+pub(super) const PENDING_RESET_STREAMS_MAX: usize = 20;
+
 /// Streams that are reset for what came on them, and streams that are refused; one more ends the connection.
 pub(super) const RESET_STREAMS_MAX: usize = 1024;
 
@@ -91,9 +94,12 @@ impl RefusedHeads {
         }
         let error = error.source()?.downcast_ref::<h2::Error>().filter(|error| error.is_library())?;
         Some(match error.reason()? {
-            // Too many frames for one head, or a head of few bytes that stand for many.
+            // Too many frames for one head, or a head of few bytes that stand for many: not where there are as many
+            // heads as end the connection in the other case.
             h2::Reason::ENHANCE_YOUR_CALM
-                if self.received.is_last_frame_of_head() && self.told + untold <= RESET_STREAMS_MAX =>
+                if self.received.is_last_frame_of_head()
+                    && self.told + untold <= RESET_STREAMS_MAX
+                    && untold <= PENDING_RESET_STREAMS_MAX =>
             {
                 Reason::HeadTooLarge
             }

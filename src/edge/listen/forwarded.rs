@@ -1,7 +1,14 @@
-//! `Forwarded` (RFC 7239), as far as a chain is passed on: what stands in front of the gateway's own element must not
-//! change how that is read.
+//! `Forwarded` (RFC 7239) and `X-Forwarded-For`, as far as a chain is passed on: what stands in front of the gateway's
+//! own element must not change how that is read.
 
-use crate::{edge::armour::head::is_token_octet, rules::route::Host};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::{
+    edge::armour::head::is_token_octet,
+    rules::{list::elements, route::Host},
+};
 
 /// Whether a value is a list of elements of `name=value` pairs, with a good host and scheme where they stand there
 /// (section 4). Escapes in quoted strings are refused: no proxy needs one.
@@ -32,6 +39,28 @@ pub(super) fn is_well_formed(value: &[u8]) -> bool {
             _ => return false,
         }
     }
+}
+
+/// The address that a proxy writes into `X-Forwarded-For`. Some add the port, or write IPv6 in brackets, as RFC 7239
+/// section 6 has it.
+pub(in crate::edge) fn hop_address(hop: &str) -> Option<IpAddr> {
+    let bare = || hop.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
+    let with_port = || hop.parse::<SocketAddr>().ok().map(|hop| hop.ip());
+    hop.parse().ok().or_else(with_port).or_else(bare)
+}
+
+/// The fields of `X-Forwarded-For`, as far as the chain is one of addresses. What is no address ends it, and what is
+/// further out is hearsay: a service must not find another client in it than the gateway has.
+pub(super) fn chain(headers: &HeaderMap, name: &HeaderName) -> Vec<HeaderValue> {
+    let hops = || elements(headers, name).rev();
+    let known = hops().take_while(|hop| hop_address(hop).is_some()).count();
+    if known == hops().count() {
+        return headers.get_all(name).iter().cloned().collect();
+    }
+    let mut known: Vec<_> = hops().take(known).collect();
+    known.reverse();
+    let joined = (!known.is_empty()).then(|| HeaderValue::try_from(known.join(", ")).ok());
+    joined.flatten().into_iter().collect()
 }
 
 /// `http` or `https`, whatever its letter case.
@@ -71,6 +100,21 @@ fn trimmed(text: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_chain_of_addresses_ends_at_what_is_none() {
+        let name = HeaderName::from_static("x-forwarded-for");
+        let chain = |values: &[&'static str]| {
+            let fields = values.iter().map(|value| (name.clone(), HeaderValue::from_static(value)));
+            super::chain(&fields.collect(), &name)
+        };
+        let nothing: [&str; 0] = [];
+        assert_eq!(chain(&["192.0.2.1, 192.0.2.2:80", "[2001:db8::1]"]), ["192.0.2.1, 192.0.2.2:80", "[2001:db8::1]"]);
+        assert_eq!(chain(&["192.0.2.1", "unknown, 192.0.2.2", "192.0.2.3"]), ["192.0.2.2, 192.0.2.3"]);
+        for none in [&[][..], &[""], &["192.0.2.1, evil"], &["192.0.2.1", ""]] {
+            assert_eq!(chain(none), nothing, "{none:?}");
+        }
+    }
 
     #[test]
     fn a_chain_is_well_formed_or_it_is_none() {

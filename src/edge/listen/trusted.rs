@@ -108,7 +108,11 @@ impl Believed {
             forwarded.clear();
         }
         Self {
-            forwarded_for: all(TrustedHeader::For, &X_FORWARDED_FOR),
+            forwarded_for: if trusted.contains(TrustedHeader::For) {
+                forwarded::chain(headers, &X_FORWARDED_FOR)
+            } else {
+                vec![]
+            },
             proto: one(TrustedHeader::Proto, &X_FORWARDED_PROTO)
                 .and_then(|value| forwarded::scheme(value.as_bytes()))
                 .map(HeaderValue::from_static),

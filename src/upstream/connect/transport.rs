@@ -92,7 +92,7 @@ impl Received {
     /// Counts bytes that came.
     fn add(&self, bytes: usize) -> io::Result<()> {
         let before = self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        if before == 0 {
+        if before == 0 && bytes > 0 {
             self.0.began.notify_one();
         }
         let may_come = before.saturating_add(bytes as u64) <= self.0.bytes_max.load(Ordering::Relaxed);

@@ -11,7 +11,7 @@ use super::{
         },
         wire::{Head, PROTOCOL_ERROR, REFUSED_STREAM, WHOLE, continuation, field, headers, large_field},
     },
-    h2::{END_HEADERS, END_STREAM, PING, PREFACE, SETTINGS, WINDOW_UPDATE, frame, frames_until_closed},
+    h2::{END_HEADERS, END_STREAM, PING, PREFACE, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, frames_until_closed},
 };
 use crate::support::{Config, Connection, Gateway, PATIENCE, RawUpstream, get, wait_until};
 
@@ -233,6 +233,24 @@ fn a_head_that_does_not_end_is_logged() {
     peer.send(&frames);
     assert!(matches!(peer.gets(1), GoAway(_)));
     assert_eq!(logged(gateway), expected(&[(431, "head_too_large")]));
+}
+
+#[test]
+fn too_many_resets_are_no_head_that_is_too_large() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    for streams in [30, 100, 200] {
+        let mut peer = Peer::open(gateway.front);
+        let block = peer.head("GET").block();
+        let reset = |stream| frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes());
+        let frames: Vec<_> =
+            (0..streams).flat_map(|at| [headers(2 * at + 1, WHOLE, &block), reset(2 * at + 1)]).collect();
+        // In one write, so that they are read together.
+        peer.send(&[frames.concat()]);
+        assert!(matches!(peer.gets(1), GoAway(_)), "{streams}");
+    }
+    let lines = logged(gateway);
+    let of = |reason: &str| lines.iter().filter(|(_, said)| said == reason).count();
+    assert_eq!((of("too_many_requests"), of("head_too_large")), (3, 0), "{lines:?}");
 }
 
 #[test]

@@ -269,6 +269,29 @@ pub(super) fn client_showing(
     Arc::new(builder.with_client_auth_cert(chain.map(Result::unwrap).collect(), key).unwrap())
 }
 
+/// RFC 8446 section 6.1: without that, a response that ends with the connection looks cut off.
+#[test]
+fn a_connection_that_ends_in_order_says_so() {
+    let (authority, upstream) = (Authority::new(), Upstream::start());
+    let idle = config(&upstream, &["a"], "").server("keepalive_timeout = \"200ms\"");
+    let gateway = start(&idle, &authority, &[("a", &["a.test"])]);
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        let client = client_showing(&gateway, "a", version);
+        for request in [
+            "GET /public HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n",
+            "GET /public HTTP/1.0\r\n\r\n",
+            // Its connection is closed when it has waited for too long.
+            "GET /public HTTP/1.1\r\nHost: a.test\r\n\r\n",
+        ] {
+            let mut secured = Secured::open(&gateway, &client, "a.test");
+            secured.0.write_all(request.as_bytes()).unwrap();
+            let mut response = vec![];
+            let ended = secured.0.read_to_end(&mut response);
+            assert!(ended.is_ok() && response.starts_with(b"HTTP/1."), "{request}: {ended:?}");
+        }
+    }
+}
+
 #[test]
 fn a_client_certificate_that_expired_is_not_resumed() {
     let (authority, upstream) = (Authority::new(), Upstream::start());

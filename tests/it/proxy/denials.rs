@@ -27,6 +27,17 @@ fn a_denial_is_not_stored_and_says_what_it_varies_by() {
 }
 
 #[test]
+fn a_body_that_nobody_needs_is_counted() {
+    let (gateway, _upstream) = Gateway::with_upstream();
+    let mut connection = Connection::open(gateway.front);
+    for (path, status) in [("/sws", 401), ("/nowhere", 404)] {
+        assert_eq!(connection.send(&post(path, vec![b'x'; 5000])).status, status);
+        let line = gateway.process.access_line(path, |line| line["path"] == path);
+        assert_eq!(line["bytes_in"], 5000, "{line}");
+    }
+}
+
+#[test]
 fn a_call_reads_why_it_failed() {
     let (gateway, upstream) = Gateway::with_upstream();
     let mut connection = Connection::open(gateway.front);

@@ -200,6 +200,35 @@ fn a_trusted_proxy_is_believed_about_the_headers_that_are_named() {
 }
 
 #[test]
+fn a_service_hears_of_the_client_that_was_decided_by() {
+    let upstream = Upstream::start();
+    let gateway = Config::standard(upstream.address)
+        .server("trusted_proxies = [\"127.9.0.0/16\"]\ntrusted_headers = [\"X-Forwarded-For\", \"X-Forwarded-Host\"]")
+        .start_bare();
+    for (said, client, told) in [
+        ("198.51.100.7", "198.51.100.7", "198.51.100.7, 127.9.0.1"),
+        ("192.0.2.1, 198.51.100.7:80", "198.51.100.7", "192.0.2.1, 198.51.100.7:80, 127.9.0.1"),
+        // What is no address ends the chain for both.
+        ("192.0.2.1, evil, 198.51.100.8", "198.51.100.8", "198.51.100.8, 127.9.0.1"),
+        ("192.0.2.1, evil", "127.9.0.1", "127.9.0.1"),
+        ("", "127.9.0.1", "127.9.0.1"),
+    ] {
+        let request = get("/public")
+            .header("X-Forwarded-For", said)
+            .header("X-Forwarded-Host", "shop.example")
+            .header("Connection", "keep-alive, X-Forwarded-For, X-Forwarded-Host, Forwarded");
+        let mut connection = Connection::open_from(Ipv4Addr::from([127, 9, 0, 1]), gateway.front);
+        assert_eq!(connection.send(&request).status, 200);
+        let received = upstream.received();
+        let heard = (received.header("x-forwarded-for"), received.header("x-forwarded-host"));
+        assert_eq!(heard, (Some(told), Some("shop.example")), "{said}");
+        let id = received.header("x-request-id").unwrap();
+        let line = gateway.process.access_line("its line", |line| line["request_id"] == id);
+        assert_eq!(line["client"], client, "{said}");
+    }
+}
+
+#[test]
 fn the_token_is_passed_on_unless_the_route_says_otherwise() {
     let upstream = Upstream::start();
     let everywhere = "accept = [\"apis\"]\ntoken = \"content\"\n\

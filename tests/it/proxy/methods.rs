@@ -44,6 +44,20 @@ fn a_method_with_lower_case_letters_is_refused_before_any_route() {
 }
 
 #[test]
+fn a_question_about_the_gateway_needs_a_host_like_any_other() {
+    let (gateway, _upstream) = gateway();
+    for (head, status) in [
+        ("OPTIONS * HTTP/1.1\r\nHost: portero.test\r\n\r\n", 204),
+        ("OPTIONS * HTTP/1.1\r\n\r\n", 400),
+        ("OPTIONS * HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+    ] {
+        let mut connection = Connection::open(gateway.front);
+        connection.write(head).unwrap();
+        assert_eq!(connection.receive().status, status, "{head}");
+    }
+}
+
+#[test]
 fn a_stream_with_such_a_method_is_refused_alone() {
     let (gateway, upstream) = gateway();
     let refused = r#"portero_decisions_total{decision="deny",reason="malformed_request",route="-"} 7"#;

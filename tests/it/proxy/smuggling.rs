@@ -246,3 +246,26 @@ fn a_chunked_body_that_is_none_is_400_however_it_is_cut() {
         assert_eq!(good.receive().status, 200);
     }
 }
+
+/// A server that says `close` processes nothing that comes behind (RFC 9112 section 9.6): a response to it would be
+/// taken for some of one that ends with the connection.
+#[test]
+fn what_stands_behind_the_last_request_of_a_connection_is_nothing() {
+    let upstream = RawUpstream::start(|stream| {
+        while stream.read_request() {
+            stream.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+        }
+    });
+    let gateway = Config::standard(upstream.address).start();
+    for last in ["GET /public HTTP/1.0\r\n\r\n", "GET /public HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"] {
+        for behind in ["GARBAGE\r\n\r\n", "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", HIDDEN] {
+            let mut connection = Connection::open(gateway.front);
+            connection.write([last, behind].concat()).unwrap();
+            let response = String::from_utf8(connection.rest().unwrap()).unwrap();
+            assert_eq!(response.matches("HTTP/1.").count(), 1, "{last}{behind}{response}");
+            assert!(response.trim_end_matches("\r\n0\r\n\r\n").ends_with("hello"), "{last}{behind}{response}");
+        }
+    }
+    let written = gateway.stop().stdout;
+    assert_eq!(written.matches(r#""kind":"access""#).count(), 6, "{written}");
+}

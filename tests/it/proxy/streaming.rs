@@ -1,6 +1,6 @@
 //! A body is passed through, not collected.
 
-use crate::support::{Connection, Contract, Gateway, Request, get};
+use crate::support::{Connection, Contract, Gateway, Request, Upstream, get};
 
 /// What passes each way.
 const BODY_BYTES: u64 = 1 << 30;
@@ -50,4 +50,42 @@ fn a_gibibyte_passes_each_way_with_flat_memory() {
 
     let growth = gateway.resident_kib().saturating_sub(before);
     assert!(growth < GROWTH_KIB_MAX, "the gateway grew by {growth} KiB");
+}
+
+/// Asks for so many bytes of each path with a token that is revoked once the service has answered, and reads nothing
+/// before that. Gives how many bytes the client of each has that is logged as cut off; `None` for those that have all.
+fn revoked(gateway: &Gateway, upstream: &Upstream, asked: &[(String, u64)]) -> Vec<Option<u64>> {
+    let token = gateway.login(Contract::Sws);
+    let open = |(path, bytes): &(String, u64)| {
+        let mut connection = Connection::open(gateway.front);
+        connection.write(get(&format!("{path}?bytes={bytes}")).bearer(&token).bytes()).unwrap();
+        upstream.received();
+        connection
+    };
+    let connections: Vec<_> = asked.iter().map(open).collect();
+    gateway.command("revoke token", &token).succeeded();
+    let ended = asked.iter().zip(connections).map(|((path, bytes), mut connection)| {
+        let line = gateway.process.access_line(path, |line| line["path"] == **path);
+        assert_eq!(connection.receive_head().unwrap().status, 200);
+        if line["reason"] == "authenticated" {
+            connection.discard(*bytes).unwrap();
+            return None;
+        }
+        assert_eq!(line["reason"], "token_revoked");
+        Some(connection.rest().unwrap().len() as u64)
+    });
+    ended.collect()
+}
+
+/// The system's buffers hold some of a response that nobody reads, and the gateway's own hold more.
+#[test]
+fn what_a_client_has_not_taken_ends_with_its_token_and_is_logged_so() {
+    let (gateway, upstream) = Gateway::with_upstream();
+    let held = revoked(&gateway, &upstream, &[("/sws/all".to_owned(), 64 << 20)])[0].unwrap();
+    // Around what the system holds, up to more than the gateway does.
+    let asked: Vec<_> = (0..12).map(|at| (format!("/sws/{at}"), held + at * (16 << 10))).collect();
+    let ended = revoked(&gateway, &upstream, &asked);
+    for ((path, bytes), taken) in asked.iter().zip(ended) {
+        assert!(taken.is_none_or(|taken| taken < *bytes), "{path}: all of its {bytes} bytes, although they were cut");
+    }
 }

@@ -13,8 +13,8 @@ use std::{
 use serde_json::json;
 
 use crate::support::{
-    Config, Connection, Contract, Deadline, PATIENCE, RawUpstream, WebSocket, WebSocketService, answer_every_request,
-    get, requests, send_http2, wait_until,
+    Config, Connection, Contract, Deadline, PATIENCE, RawUpstream, Upstream, WebSocket, WebSocketService,
+    answer_every_request, get, requests, send_http2, wait_until,
 };
 
 /// A `WebSocket` on `/sws` with this token.
@@ -244,6 +244,24 @@ fn http_2_in_the_clear_is_never_asked_of_an_upstream() {
     }
     let bytes = upstream.bytes().to_lowercase();
     assert!(!bytes.contains("upgrade") && !bytes.contains("http2-settings"), "{bytes}");
+}
+
+/// RFC 9110 section 7.8: `Upgrade` means nothing without the option of that name, and nothing in HTTP/1.0.
+#[test]
+fn a_request_that_asks_for_no_upgrade_may_be_followed_by_another() {
+    let upstream = Upstream::start();
+    let gateway = Config::standard(upstream.address).start_bare();
+    let next = "GET /public HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    for first in [
+        "GET /public HTTP/1.1\r\nHost: a\r\nUpgrade: foo\r\n\r\n",
+        "GET /public HTTP/1.1\r\nHost: a\r\nUpgrade: foo\r\nConnection: keep-alive\r\n\r\n",
+        "GET /public HTTP/1.0\r\nHost: a\r\nUpgrade: foo\r\nConnection: keep-alive, upgrade\r\n\r\n",
+    ] {
+        let mut connection = Connection::open(gateway.front);
+        connection.write([first, next].concat()).unwrap();
+        let responses = String::from_utf8(connection.rest().unwrap()).unwrap();
+        assert_eq!(responses.matches(" 200 OK").count(), 2, "{first}: {responses}");
+    }
 }
 
 /// Whose bytes would they be: the request's, or the tunnel's?

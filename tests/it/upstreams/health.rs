@@ -62,6 +62,39 @@ fn two_names_of_one_address_are_checked_apart() {
 }
 
 #[test]
+fn a_server_that_is_silent_holds_up_no_check_of_another() {
+    let well = Arc::new(AtomicBool::new(true));
+    let state = Arc::clone(&well);
+    let silent = RawUpstream::start(|stream| while stream.read() {});
+    let other = RawUpstream::start(move |stream| {
+        while stream.read() {
+            let status = if state.load(Ordering::SeqCst) { "204 No Content" } else { "500 No" };
+            stream.write(&format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"));
+        }
+    });
+    let checks = format!("health = {{ path = \"/\", {} }}", OFTEN.replace("20s", "1h"));
+    let gateway = start(&pool(&[silent.address, other.address], &checks));
+    for good in [true, false, true] {
+        well.store(good, Ordering::SeqCst);
+        wait_until("its checks are counted", PATIENCE, || is_healthy(&gateway, other.address) == good);
+    }
+}
+
+#[test]
+fn a_check_reads_what_a_request_does() {
+    let old = RawUpstream::start(|stream| {
+        while stream.read() {
+            stream.write("HTTP/1.1 200 OK\r\nX-Old : 1\r\nX-Folded: a\r\n b\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let checks = format!("health = {{ path = \"/health\", {} }}", OFTEN.replace("unhealthy = 2", "unhealthy = 1"));
+    let gateway = start(&pool(&[old.address], &checks));
+    wait_until("it was asked", PATIENCE, || old.bytes().matches("/health").count() > 3);
+    assert!(is_healthy(&gateway, old.address));
+    assert_eq!(gateway.send(&get("/")).status, 200);
+}
+
+#[test]
 fn a_check_that_is_not_answered_is_a_bad_one() {
     let silent = RawUpstream::start(|stream| while stream.read() {});
     let checks = format!("health = {{ path = \"/\", {} }}", OFTEN.replace("20s", "300ms"));

@@ -13,13 +13,21 @@ use std::{
 use bytes::Bytes;
 use h2::{Reason, RecvStream, server::SendResponse};
 use http::{HeaderMap, Request as Head, Response};
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     runtime::{Builder, Runtime},
     time::timeout,
 };
+use tokio_rustls::TlsAcceptor;
 
-use super::{nobody, pool, start};
-use crate::support::{Config, Connection, PATIENCE, RawUpstream, Request, get, wait_until, with_client};
+use super::{named_pool, nobody, pool, start};
+use crate::support::{
+    Authority, Config, Connection, Folder, PATIENCE, RawStream, RawUpstream, Request, get, wait_until, with_client,
+};
 
 /// A server of HTTP/2 in clear that counts connections and requests.
 struct Server {
@@ -46,6 +54,10 @@ impl Server {
 
     /// So many streams on each connection.
     fn allowing(streams: u32, serve: Serve) -> Self {
+        Self::over(None, streams, serve)
+    }
+
+    fn over(tls: Option<TlsAcceptor>, streams: u32, serve: Serve) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let address = listener.local_addr().unwrap();
@@ -54,14 +66,15 @@ impl Server {
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 connected.fetch_add(1, Ordering::SeqCst);
-                let requested = Arc::clone(&requested);
+                let (requested, tls) = (Arc::clone(&requested), tls.clone());
                 tokio::spawn(async move {
-                    let shaking_hands = h2::server::Builder::new().max_concurrent_streams(streams).handshake(stream);
-                    let mut connection = shaking_hands.await.unwrap();
-                    while let Some(Ok((request, respond))) = connection.accept().await {
-                        let number = requested.fetch_add(1, Ordering::SeqCst);
-                        if serve(number, request, respond) == End::Breaks {
-                            return;
+                    match tls {
+                        None => converse(stream, streams, serve, &requested).await,
+                        // One that does not offer what it speaks is refused.
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                converse(stream, streams, serve, &requested).await;
+                            }
                         }
                     }
                 });
@@ -69,6 +82,32 @@ impl Server {
         });
         Self { address, connections, requests, _runtime: runtime }
     }
+}
+
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, streams: u32, serve: Serve, requested: &AtomicUsize) {
+    let shaking_hands = h2::server::Builder::new().max_concurrent_streams(streams).handshake(stream);
+    // A health check says nothing.
+    let Ok(mut connection) = shaking_hands.await else { return };
+    while let Some(Ok((request, respond))) = connection.accept().await {
+        let number = requested.fetch_add(1, Ordering::SeqCst);
+        if serve(number, request, respond) == End::Breaks {
+            return;
+        }
+    }
+}
+
+/// TLS that agrees on HTTP/2 and nothing else, as a server named `localhost` whose authority is `ca.pem` in the folder.
+fn http2_alone(folder: &Folder) -> TlsAcceptor {
+    let authority = Authority::new();
+    authority.write(folder, "ca");
+    authority.issue(folder, "server", "localhost");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let certificates = CertificateDer::pem_file_iter(folder.file("server.pem")).unwrap().map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(folder.file("server.key")).unwrap();
+    let mut config = config.with_no_client_auth().with_single_cert(certificates, key).unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    TlsAcceptor::from(Arc::new(config))
 }
 
 fn answer(mut respond: SendResponse<Bytes>) -> End {
@@ -397,6 +436,30 @@ fn a_response_that_is_no_http_is_asked_for_once() {
 }
 
 #[test]
+fn what_asks_a_server_of_http_2_alone_for_http_1_says_nothing_of_it() {
+    let folder = Folder::new();
+    let server = Server::over(Some(http2_alone(&folder)), 100, |_, _, respond| answer(respond));
+    let name = format!("localhost:{}", server.address.port());
+    let healthy = format!("portero_upstream_healthy{{server=\"{name}\",upstream=\"service\"}}");
+    for http in ["2", "auto"] {
+        let pool = format!(
+            "http = \"{http}\"\ntls = {{ ca = \"{}\" }}\neject = {{ failures = 1, for = \"1h\" }}\n\
+             health = {{ tcp = true, interval = \"100ms\", timeout = \"20s\", unhealthy = 1 }}",
+            folder.file("ca.pem").display()
+        );
+        let gateway = start(&named_pool(&format!("\"{name}\""), &pool));
+        let upgrade = get("/").header("Connection", "Upgrade").header("Upgrade", "websocket");
+        for _ in 0..3 {
+            assert_eq!(gateway.send(&upgrade).status, 502, "{http}");
+        }
+        let before = server.connections.load(Ordering::SeqCst);
+        wait_until("it was checked", PATIENCE, || server.connections.load(Ordering::SeqCst) > before + 3);
+        assert!(gateway.metric(&healthy) > 0.5, "{http}");
+        assert_eq!(gateway.send(&get("/")).text(), "streamed", "{http}");
+    }
+}
+
+#[test]
 fn downloads_that_nobody_reads_hold_up_no_other_response() {
     let server = Server::start(|_, request, mut respond| {
         let bytes = if request.uri().path() == "/large" { 1 << 20 } else { 2048 };
@@ -419,4 +482,84 @@ fn downloads_that_nobody_reads_hold_up_no_other_response() {
         drop(unread);
     });
     assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+}
+
+/// A frame: its kind, flags, stream and payload.
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).unwrap();
+    [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+/// Reads until the head of a request has come; false at the end.
+fn read_head(stream: &mut RawStream) -> bool {
+    loop {
+        let mut frames = stream.own().get(24..).unwrap_or_default();
+        while let [a, b, c, kind, rest @ ..] = frames {
+            if *kind == 1 {
+                return true;
+            }
+            let length = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);
+            frames = rest.get(5 + length..).unwrap_or_default();
+        }
+        if !stream.read() {
+            return false;
+        }
+    }
+}
+
+const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+
+/// A response on the first stream: `:status: 200`, and its end.
+fn respond_200(stream: &mut RawStream) {
+    stream.write_bytes(&frame(1, 5, 1, &[0x88]));
+    while stream.read() {}
+}
+
+#[test]
+fn a_stream_that_a_server_did_not_take_up_before_it_went_away_is_opened_again() {
+    static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
+    let server = RawUpstream::start(|stream| {
+        stream.write_bytes(&SETTINGS);
+        if !read_head(stream) {
+        } else if CONNECTIONS.fetch_add(1, Ordering::SeqCst) == 0 {
+            // GOAWAY: the last stream that was taken up is none.
+            stream.write_bytes(&frame(7, 0, 0, &[0; 8]));
+        } else {
+            respond_200(stream);
+        }
+    });
+    let gateway = start(&pool(&[server.address], &format!("{HTTP_2}\neject = {{ failures = 1, for = \"1h\" }}")));
+    assert_eq!(gateway.send(&get("/")).status, 200);
+    assert_eq!(CONNECTIONS.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn requests_that_wait_for_a_server_to_say_what_it_allows_have_connections_of_their_own_in_the_end() {
+    static BARRIER: std::sync::Barrier = std::sync::Barrier::new(3);
+    let server = RawUpstream::start(|stream| {
+        if read_head(stream) {
+            // It says what it allows once it has all of them.
+            BARRIER.wait();
+            stream.write_bytes(&SETTINGS);
+            respond_200(stream);
+        }
+    });
+    let gateway = start(&pool(&[server.address], &format!("{HTTP_2}\ntimeouts.connect = \"300ms\"")));
+    assert!(burst(gateway.front, "GET", 3));
+}
+
+#[test]
+fn a_response_has_no_more_fields_than_over_http_1() {
+    let server = Server::start(|_, request, mut respond| {
+        let fields = request.uri().path()[1..].parse().unwrap();
+        let mut response = Response::new(());
+        for at in 0..fields {
+            response.headers_mut().append("x-many", at.into());
+        }
+        respond.send_response(response, true).unwrap();
+        End::Stays
+    });
+    let gateway = start(&pool(&[server.address], HTTP_2));
+    assert_eq!(gateway.send(&get("/100")).status, 200);
+    assert_eq!(gateway.send(&get("/101")).status, 502);
 }

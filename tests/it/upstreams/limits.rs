@@ -99,6 +99,24 @@ fn who_waits_too_long_is_refused() {
 }
 
 #[test]
+fn who_has_less_time_than_there_is_to_wait_is_refused_when_it_is_over() {
+    let service = RawUpstream::start(|stream| {
+        stream.read();
+        stream.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+        while stream.read() {}
+    });
+    let limits = "connections_max = 1\ntimeouts = { connect = \"1m\", total = \"300ms\" }";
+    let gateway = start(&pool(&[service.address], limits).route("x", "/x", "auth = \"public\"\nupgrades = [\"x\"]"));
+    let mut tunnel = Connection::open(gateway.front);
+    tunnel.write(get("/x").header("Connection", "Upgrade").header("Upgrade", "x").bytes()).unwrap();
+    assert_eq!(tunnel.receive_head().unwrap().status, 101);
+    for request in [get("/"), Request::new("POST", "/").body("x")] {
+        assert_eq!(gateway.send(&request).status, 503);
+    }
+    assert_eq!(service.bytes().matches(" HTTP/1.1\r\n").count(), 1, "nothing was sent for nobody");
+}
+
+#[test]
 fn one_address_has_every_place_and_the_next_one_that_becomes_free_is_anothers() {
     let (release, held) = mpsc::channel::<()>();
     let held = Mutex::new(held);

@@ -99,6 +99,7 @@ fn bodies_that_never_come_cost_their_senders_a_408_and_no_server_its_place() {
         assert_eq!(connection.receive().status, 408);
         connection.is_closed();
     }
+    assert_eq!(gateway.process.event("a request could not be proxied")["source"], "Downstream");
     let line = gateway.process.access_line("a 408", |line| line["status"] == 408);
     assert_eq!((line["decision"].as_str(), line["reason"].as_str()), (Some("error"), Some("request_timeout")));
     assert_eq!(streams(&gateway, "/hurried", &[("", false); 30]), [Some(408); 30]);

@@ -21,7 +21,8 @@ fn armour(stream: DuplexStream) -> Armour<DuplexStream> {
     Armour::new(stream, &Arc::default(), &timeouts, (Instant::now(), LazyTimeout::default()), Some(respelt))
 }
 
-/// What is handed on of `pieces`, and the kind of error that ends it, if one does.
+/// What is handed on of `pieces`, and the kind of error that ends it, if one does. Each request is answered when
+/// nothing more is handed on.
 async fn handed_on(pieces: &[&[u8]]) -> (Vec<u8>, Option<io::ErrorKind>) {
     let (mut client, stream) = duplex(ROOM);
     let mut armour = armour(stream);
@@ -35,6 +36,9 @@ async fn handed_on(pieces: &[&[u8]]) -> (Vec<u8>, Option<io::ErrorKind>) {
             Poll::Ready(Ok(())) if buffer.filled().is_empty() => return (handed_on, None),
             Poll::Ready(Ok(())) => handed_on.extend_from_slice(buffer.filled()),
             Poll::Ready(Err(error)) => return (handed_on, Some(error.kind())),
+            Poll::Pending if armour.state.is_answering() && matches!(armour.reading, Reading::Head) => {
+                armour.state.response_ends(Instant::now());
+            }
             Poll::Pending => {
                 // A task that never yields is told that nothing is ready.
                 yield_now().await;
@@ -44,6 +48,25 @@ async fn handed_on(pieces: &[&[u8]]) -> (Vec<u8>, Option<io::ErrorKind>) {
                 }
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn the_next_request_waits_and_hides_no_end() {
+    for behind in ["", "GET /b HTTP/1.1\r\n\r\n", "\n", "GARBAGE\r\n\r\n"] {
+        let (mut client, stream) = duplex(ROOM);
+        let mut armour = armour(stream);
+        client.write_all(format!("GET /a HTTP/1.1\r\n\r\n{behind}").as_bytes()).await.unwrap();
+        let mut bytes = [0; ROOM];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        poll_fn(|cx| Pin::new(&mut armour).poll_read(cx, &mut buffer)).await.unwrap();
+        assert_eq!(buffer.filled(), b"GET /a HTTP/1.1\r\n\r\n", "{behind:?}");
+        buffer.clear();
+        let next = poll_fn(|cx| Poll::Ready(Pin::new(&mut armour).poll_read(cx, &mut buffer))).await;
+        assert!(next.is_pending(), "{behind:?}");
+        drop(client);
+        poll_fn(|cx| Pin::new(&mut armour).poll_read(cx, &mut buffer)).await.unwrap();
+        assert!(buffer.filled().is_empty() && armour.has_ended(), "{behind:?}");
     }
 }
 

@@ -12,9 +12,9 @@ use std::{
 
 use tokio::time::Instant;
 
+use super::error::BodyError;
 use crate::{
     domain::Reason,
-    edge::forward::failure::BodyError,
     upstream::{Held, Received},
 };
 

@@ -11,11 +11,11 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::{
+    error::BodyError,
     pipes::PipeExecutor,
     progress::Progress,
     received::{ReceivedBody, Unfinished},
 };
-use crate::edge::forward::failure::BodyError;
 
 /// How much of a body is kept for another attempt: one that is larger is sent once.
 const REPLAY_BYTES_MAX: usize = 64 << 10;

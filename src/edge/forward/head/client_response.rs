@@ -5,7 +5,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header, resp
 
 use crate::{
     decision::Route,
-    edge::{armour::head::is_length, forward::failure::Failure, respond::Asker},
+    edge::{
+        armour::head::{FIELDS_MAX, is_length},
+        forward::failure::Failure,
+        respond::Asker,
+    },
     rules::{
         cors::{Cors, is_cors_field},
         list::elements,
@@ -40,6 +44,10 @@ pub(in crate::edge::forward) fn amend(
         let named = response.headers.get_all(header::UPGRADE).iter().filter(|value| !value.is_empty());
         upgrades.extend(named.cloned());
     }
+    // Over HTTP/1 hyper takes no more.
+    if response.headers.len() > FIELDS_MAX {
+        return Err(Failure::Invalid);
+    }
     let framing = frame_once(response)?;
     remove_hop_by_hop(&mut response.headers);
     for upgrade in upgrades {
@@ -65,7 +73,9 @@ pub(in crate::edge::forward) fn informational(status: StatusCode, headers: &Head
     let mut headers = headers.clone();
     remove_hop_by_hop(&mut headers);
     headers.remove(header::CONTENT_LENGTH);
-    let mut bytes = format!("HTTP/1.1 {status}\r\n").into_bytes();
+    // Nobody knows a reason phrase for each of them (RFC 9112 section 4).
+    let phrase = status.canonical_reason().unwrap_or_default();
+    let mut bytes = format!("HTTP/1.1 {} {phrase}\r\n", status.as_u16()).into_bytes();
     for (name, value) in &headers {
         bytes.extend_from_slice(title_case(name).as_bytes());
         bytes.extend_from_slice(b": ");

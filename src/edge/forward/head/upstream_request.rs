@@ -1,7 +1,7 @@
 //! What an upstream receives: the authorised path, the gateway's own identity and forwarding
 //! headers, and nothing that a client sent under their names.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::IpAddr;
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Uri, Version, header,
@@ -16,6 +16,7 @@ use crate::{
         forward::exchange::RequestId,
         listen::{
             connection::{Connection, Protocol, Scheme},
+            forwarded::hop_address,
             trusted::{
                 Believed, TRACEPARENT, TRACESTATE, TrustedHeader, TrustedHeaders, X_FORWARDED_FOR, X_FORWARDED_HOST,
                 X_FORWARDED_PROTO,
@@ -61,14 +62,15 @@ pub(in crate::edge::forward) struct Terms<'a> {
 pub(in crate::edge::forward) struct Defect;
 
 /// Turns the client's request into the upstream's, for HTTP/1. Gives why fields were dropped, for each of them that
-/// counts. What `Connection` nominates goes first, so that nothing that is added here can be nominated away.
+/// counts. What `Connection` nominates goes first, so that nothing that is added here can be nominated away. What a
+/// trusted proxy says cannot either: it was decided by.
 pub(in crate::edge::forward) fn prepare<B>(
     request: &mut Request<B>,
     terms: &Terms<'_>,
 ) -> Result<Vec<Dropped>, Defect> {
     let headers = request.headers_mut();
-    remove_hop_by_hop(headers);
     let believed = Believed::of(headers, terms.trusted);
+    remove_hop_by_hop(headers);
     let dropped = scrub(headers, terms);
     join_authorization(headers);
     headers.reserve(ADDED_FIELDS + terms.identity.map_or(0, |identity| identity.identity.len()));
@@ -180,14 +182,6 @@ pub(in crate::edge::forward) fn client_address(
         }
     }
     canonical(client)
-}
-
-/// The address that a proxy writes into `X-Forwarded-For`. Some add the port, or write IPv6 in brackets, as RFC 7239
-/// section 6 has it.
-fn hop_address(hop: &str) -> Option<IpAddr> {
-    let bare = || hop.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
-    let with_port = || hop.parse::<SocketAddr>().ok().map(|hop| hop.ip());
-    hop.parse().ok().or_else(with_port).or_else(bare)
 }
 
 /// An IPv4 address in IPv6 clothes is the IPv4 address.

@@ -13,13 +13,13 @@ use crate::{
     edge::{
         forward::{
             attempt,
-            body::{request::RequestBody, response::ResponseBody},
-            connections::http1_builder,
+            body::request::RequestBody,
             exchange::{Exchange, Tunnel},
             failure::{Failure, Unconnected},
             give_up::{Unanswered, give_up},
             head::client_response,
             informational::HEADS_BYTES_MAX,
+            response_body::ResponseBody,
         },
         respond::Asker,
     },
@@ -154,7 +154,7 @@ impl Exchange {
     async fn connect_alone(&mut self, server: &Server, route: &Route) -> Result<Transport, attempt::Failed> {
         let connecting = timeout(self.time_left(route), route.pool.connect(server, Speak::Http1));
         let connected = connecting.await.map_err(std::io::Error::from).flatten();
-        let transport = connected.map_err(|error| self.not_connected(Unconnected::of(&error)))?;
+        let transport = connected.map_err(|error| self.not_connected(Unconnected::of(&error), Speak::Http1))?;
         self.connected();
         Ok(transport)
     }
@@ -167,7 +167,7 @@ impl Exchange {
     ) -> Result<Response<Incoming>, Failure> {
         let received = transport.received();
         received.let_come(Some(HEADS_BYTES_MAX));
-        let shaking_hands = http1_builder(&route.pool).handshake(TokioIo::new(transport));
+        let shaking_hands = route.pool.http1().handshake(TokioIo::new(transport));
         let (mut sender, connection) = shaking_hands.await.map_err(|error| Failure::of(&error))?;
         tokio::spawn(async move { drop(connection.with_upgrades().await) });
         let left = route.pool.settings.timeouts.read.min(self.time_left(route));

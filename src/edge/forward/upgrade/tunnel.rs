@@ -10,7 +10,10 @@ use super::{
     pump::{Pump, Stopped, TunnelTimeouts},
 };
 use crate::edge::{
-    forward::{exchange::Tunnel, services::Shared},
+    forward::{
+        exchange::{Sent, Tunnel},
+        services::Shared,
+    },
     listen::stream::ClientStream,
 };
 
@@ -50,7 +53,7 @@ impl Tunnel {
             }
         };
         (exchange.bytes_in, exchange.bytes_out) = (pump.up.moved, pump.down.moved);
-        exchange.is_whole = true;
+        exchange.sent = Sent::GoneOut;
         if code == 0 || !framed {
             return None;
         }

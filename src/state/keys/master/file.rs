@@ -7,6 +7,7 @@
 use std::{
     fs::{self, File},
     io,
+    os::unix::fs::{MetadataExt, chown},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -74,9 +75,23 @@ impl MasterFile {
         settled.and_then(|()| sync_folder(&self.path)).map_err(|source| io_error(&self.path, source))
     }
 
-    /// A new key in a file beside, on the disk when this returns. For who holds the write lock and has settled.
+    /// A new key in a file beside, on the disk when this returns, which belongs to whom the present one does: the
+    /// service could not read it otherwise. For who holds the write lock and has settled.
     pub(in crate::state::keys) fn write_beside(&self) -> Result<MasterKey, MasterKeyError> {
-        MasterKey::read_or_create(&beside(&self.path))
+        let new = beside(&self.path);
+        let key = MasterKey::read_or_create(&new)?;
+        let owner = |path: &Path| fs::metadata(path).map(|file| (file.uid(), file.gid()));
+        let given = owner(&self.path).and_then(|(user, group)| {
+            if owner(&new)? == (user, group) { Ok(()) } else { chown(&new, Some(user), Some(group)) }
+        });
+        match given {
+            Ok(()) => Ok(key),
+            Err(source) => {
+                // Whoever it belongs to, nothing was sealed with it.
+                let _ = fs::remove_file(&new);
+                Err(io_error(&self.path, source))
+            }
+        }
     }
 }
 

@@ -12,9 +12,9 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::received::ReceivedBody;
-use crate::edge::forward::{
-    exchange::{Exchange, Inbound},
+use super::{
+    body::received::ReceivedBody,
+    exchange::{Exchange, Inbound, Sent},
     failure::Failure,
     head::client_response,
 };
@@ -71,17 +71,17 @@ enum Inner {
 }
 
 /// A body that comes from a server.
-pub(in crate::edge::forward) struct Relay {
-    pub(in crate::edge::forward) exchange: Box<Exchange>,
-    pub(in crate::edge::forward) incoming: ReceivedBody,
+pub(super) struct Relay {
+    pub(super) exchange: Box<Exchange>,
+    pub(super) incoming: ReceivedBody,
     /// Whether trailers are handed on.
-    pub(in crate::edge::forward) trailers: bool,
+    pub(super) trailers: bool,
     /// Whether the server is waited for.
-    pub(in crate::edge::forward) waiting: bool,
+    pub(super) waiting: bool,
     /// Since when the client has a piece that it may not have taken yet.
-    pub(in crate::edge::forward) handed_on: Option<Instant>,
+    pub(super) handed_on: Option<Instant>,
     /// Whether it broke off.
-    pub(in crate::edge::forward) is_cut_off: bool,
+    pub(super) is_cut_off: bool,
 }
 
 /// The response cannot be continued. The engine that sends it ends the connection or the stream.
@@ -98,27 +98,29 @@ impl std::error::Error for CutOff {}
 
 impl ResponseBody {
     /// The body of a response of ours; `without` where the client must not receive any.
-    pub(in crate::edge::forward) fn local(mut exchange: Box<Exchange>, bytes: Bytes, without: bool) -> Self {
+    pub(super) fn local(mut exchange: Box<Exchange>, bytes: Bytes, without: bool) -> Self {
         let bytes = if without { Bytes::new() } else { bytes };
-        exchange.is_whole = bytes.is_empty();
+        if bytes.is_empty() {
+            exchange.sent = Sent::HandedOn;
+        }
         let taking = Taking::of(&exchange);
         Self { inner: Inner::Local { exchange, bytes }, taking }
     }
 
     /// No body, and no exchange that ends with it.
-    pub(in crate::edge::forward) const fn none() -> Self {
+    pub(super) const fn none() -> Self {
         Self { inner: Inner::Over, taking: None }
     }
 
     /// None, of a server's response that has no content whatever the server sends (RFC 9110 section 6.4.1).
     #[cold]
-    pub(in crate::edge::forward) fn without_content(mut relay: Relay) -> Self {
+    pub(super) fn without_content(mut relay: Relay) -> Self {
         relay.end(&mut Context::from_waker(Waker::noop()));
         Self::local(relay.exchange, Bytes::new(), true)
     }
 
     /// A server's body.
-    pub(in crate::edge::forward) fn upstream(mut relay: Relay) -> Self {
+    pub(super) fn upstream(mut relay: Relay) -> Self {
         if relay.is_complete() {
             relay.end(&mut Context::from_waker(Waker::noop()));
         }
@@ -213,7 +215,7 @@ impl Relay {
 
     /// All of it came.
     fn end(&mut self, cx: &mut Context<'_>) {
-        self.exchange.is_whole = true;
+        self.exchange.sent = Sent::HandedOn;
         let now = self.exchange.shared().services.clock.instant();
         // Over HTTP/2 hyper holds a piece until its client has room for it.
         self.exchange.ended = self.exchange.inbound.http1.is_some().then_some(now);
@@ -243,14 +245,28 @@ impl Relay {
     }
 }
 
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        std::mem::replace(&mut self.inner, Inner::Over).leave();
+    }
+}
+
 impl Inner {
+    /// Nothing more of it is asked for.
+    fn leave(self) {
+        match self {
+            Self::Over => {}
+            Self::Local { exchange, .. } | Self::Upstream(Relay { exchange, .. }) => exchange.leave(),
+        }
+    }
+
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
         match self {
             Self::Over => Poll::Ready(None),
             Self::Local { exchange, bytes } => {
                 let bytes = std::mem::take(bytes);
-                (exchange.is_whole, exchange.bytes_out) = (true, bytes.len() as u64);
-                *self = Self::Over;
+                exchange.sent = Sent::HandedOn;
+                exchange.bytes_out += bytes.len() as u64;
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
             Self::Upstream(relay) => relay.poll_frame(cx),
@@ -266,7 +282,7 @@ impl Body for ResponseBody {
         let next = self.inner.poll_next(cx);
         let has_piece = matches!(&next, Poll::Ready(Some(Ok(frame))) if frame.is_data());
         if next.is_ready() && !has_piece {
-            self.inner = Inner::Over;
+            std::mem::replace(&mut self.inner, Inner::Over).leave();
         }
         match &self.taking {
             Some(taking) if has_piece => taking.waits(),

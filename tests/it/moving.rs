@@ -29,6 +29,9 @@ const KILLED_AFTER: [usize; 10] = [1, 4, 8, 11, 13, 14, 17, 21, 26, 28];
 /// What a line of the network adds to each statement of a copy, so that it can be killed in its middle.
 const DELAY: Duration = Duration::from_millis(5);
 
+/// Has a gateway be stale as soon as one can be.
+const SOON_STALE: &str = "max_staleness = \"5s\"\n";
+
 const SECRET: &str = "a-secret-of-tests";
 
 /// Where the store of a folder is.
@@ -55,9 +58,14 @@ fn new_house(config: &Config, old: &Folder, url: &str) -> Folder {
     let password = folder.file("store.password");
     fs::write(&password, Postgres::password()).unwrap();
     fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).unwrap();
-    let password = if url.starts_with("postgres") { "password_file = \"store.password\"\n" } else { "" };
-    config.clone().text(&format!("[store]\nurl = \"{url}\"\n{password}")).write_to(&folder);
+    configure(config, &folder, url, "");
     folder
+}
+
+/// Writes the config of a gateway with its store at `url`, and `more` of that.
+fn configure(config: &Config, folder: &Folder, url: &str, more: &str) {
+    let password = if url.starts_with("postgres") { "password_file = \"store.password\"\n" } else { "" };
+    config.clone().text(&format!("[store]\nurl = \"{url}\"\n{password}{more}")).write_to(folder);
 }
 
 /// What clients and administrators were told is done.
@@ -363,23 +371,44 @@ fn refusal_of(file: &Path) -> String {
 }
 
 #[test]
-fn a_gateway_on_a_server_that_has_moved_hears_of_it_at_the_next_change() {
+fn a_gateway_on_a_server_that_has_moved_grows_stale_and_makes_way() {
     let upstream = Upstream::start();
     let config = Config::standard(upstream.address);
     let old = config.with_accounts();
     let postgres = Postgres::start();
     copied(&old, &file_of(&old), &postgres.url(), &["--switch"]).succeeded();
-    let gateway = Gateway::run(new_house(&config, &old, &postgres.url()));
-    let token = gateway.login(Contract::Sws);
-    let file = format!("sqlite:{}", old.file("new.db").display());
-    copied(&gateway.folder, &postgres.url(), &file, &["--switch"]).succeeded();
-    has_moved(&gateway, &file, &token);
-    // It follows its store still: more than a round of canaries later checked requests pass.
-    assert_eq!(gateway.ask("/health/ready").status, 200);
+    let folder = new_house(&config, &old, &postgres.url());
+    configure(&config, &folder, &postgres.url(), SOON_STALE);
+    let gateway = Gateway::run_with_successors(Path::new(env!("CARGO_BIN_EXE_portero")), folder);
+    let (token, revoked) = (gateway.login(Contract::Sws), gateway.login(Contract::Sws));
     let beat = "SELECT count(*) FROM gateways";
     wait_until("it writes itself down", PATIENCE, || postgres.count(beat) == 1);
-    for change in ["UPDATE principals SET locked = TRUE", "DELETE FROM deletions", "TRUNCATE revocations"] {
+    let file = format!("sqlite:{}", gateway.folder.file("new.db").display());
+    copied(&gateway.folder, &postgres.url(), &file, &["--switch"]).succeeded();
+
+    // It cannot write itself down any more, so that it refuses what it cannot know to be revoked.
+    wait_until("it is stale", PATIENCE, || gateway.ask("/health/ready").status == 503);
+    assert_eq!(gateway.status_at_once("/sws", &token), 503);
+    assert_eq!(gateway.send(&Contract::Sws.login_with(Contract::Sws.secret())).status, 503);
+    let log = gateway.process.written();
+    assert!(log.contains(&format!("the store has moved to {file}")), "{log}");
+    let changes = [
+        "UPDATE principals SET locked = TRUE",
+        "DELETE FROM deletions",
+        "TRUNCATE revocations",
+        "DELETE FROM gateways",
+    ];
+    for change in changes {
         let refused = postgres.try_execute(change).unwrap_err().to_string();
         assert!(refused.contains(&format!("the store has moved to {file}")), "{change}: {refused}");
     }
+
+    // No row in the old place can say that it hands over, and it does.
+    let pid = gateway.serving_pid();
+    configure(&config, &gateway.folder, &file, "");
+    gateway.command("revoke token", &revoked).succeeded();
+    gateway.asked("upgrade").succeeded();
+    assert_ne!(gateway.serving_pid(), pid);
+    assert_eq!((gateway.status("/sws", &token), gateway.status("/sws", &revoked)), (200, 401));
+    gateway.login(Contract::Sws);
 }

@@ -10,13 +10,19 @@ use tokio::sync::oneshot;
 use super::{
     super::{
         context::Admin,
-        operator::{By, Operator},
+        operator::Operator,
         orders::{NotCarriedOut, Order},
     },
     message::{ApiError, ApiResponse, Body},
     operations::{About, Kind, Member, Operations, ResponseBody},
 };
-use crate::state::{admin_token::AdminRole, store::Action};
+use crate::{
+    decision::AdminError,
+    state::{
+        admin_token::AdminRole,
+        store::{Action, StoreError},
+    },
+};
 
 /// How long a new process may take to serve, unless the operator says otherwise.
 const PATIENCE_SECONDS: u64 = 30;
@@ -133,7 +139,7 @@ struct Upgrade {
     timeout_seconds: Option<u64>,
 }
 
-async fn upgrade(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): Body<Upgrade>) -> ApiResponse {
+async fn upgrade(State(admin): State<Arc<Admin>>, operator: Operator, Body(asked): Body<Upgrade>) -> ApiResponse {
     let patience = asked.timeout_seconds.unwrap_or(PATIENCE_SECONDS);
     if !(1..=PATIENCE_SECONDS_MAX).contains(&patience) {
         let text = format!("timeout_seconds is 1 to {PATIENCE_SECONDS_MAX}");
@@ -142,7 +148,14 @@ async fn upgrade(State(admin): State<Arc<Admin>>, By(service): By, Body(asked): 
     let another = || ApiError(StatusCode::CONFLICT, "another upgrade is under way".to_owned());
     let alone = admin.orders.alone().ok_or_else(another)?;
     // Before it: a successor may be the one who answers next.
-    service.note(Action::ProcessUpgrade, json!({ "handed_over_by": std::process::id() })).await?;
+    let handing_over = json!({ "handed_over_by": std::process::id() });
+    match admin.services.by(operator.actor().clone()).note(Action::ProcessUpgrade, handing_over).await {
+        // A store that has moved takes no row ever again, and its gateways must make way for those of the new one.
+        Err(AdminError::Store(moved @ StoreError::Moved { .. })) if operator.is_local() => {
+            tracing::warn!(error = %moved, "an upgrade has no row in the audit log");
+        }
+        noted => noted?,
+    }
     let (sender, outcome) = oneshot::channel();
     let order = Order::Upgrade { patience: Duration::from_secs(patience), outcome: sender, alone };
     let pid = admin.orders.carried_out(order, outcome).await?;

@@ -7,7 +7,7 @@ use super::{
         query::{Query, query},
         status::MOVED_TO,
     },
-    tables::{TABLES, names},
+    tables::{FOLLOWERS, TABLES, names},
 };
 
 /// Begins a transaction beside which nobody changes anything.
@@ -34,26 +34,34 @@ pub(super) async fn end(transaction: &mut Transaction, to: &str) -> Result<(), S
     Ok(())
 }
 
+/// Where one engine has nothing to do.
+const NOTHING: &str = "SELECT 1";
+
 fn refusals(to: &str) -> Vec<Query> {
     // A literal of SQL: both engines read one in the same way.
     let said = format!("{MOVED}{to}").replace('\'', "''");
     let function = "CREATE FUNCTION store_moved() RETURNS trigger LANGUAGE plpgsql AS \
                     $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'PM001', MESSAGE = TG_ARGV[0]; END $$";
-    let mut statements = vec![Query::of("SELECT 1", function)];
+    let mut statements = vec![Query::of(NOTHING, function)];
     for name in TABLES.each_ref().map(|table| table.name) {
         let refusing = ["INSERT", "UPDATE", "DELETE"].map(|change| {
             format!("CREATE TRIGGER {name}_moved_{change} BEFORE {change} ON {name} BEGIN SELECT RAISE(ABORT, '{said}'); END")
         });
-        // One for all of them, which refuses a statement that finds no row too.
-        let refusing_all = format!(
-            "CREATE TRIGGER {name}_moved BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {name} \
-             FOR EACH STATEMENT EXECUTE FUNCTION store_moved('{said}')"
-        );
-        let on_server = [refusing_all, "SELECT 1".to_owned(), "SELECT 1".to_owned()];
+        let on_server = [refusing_all(name, &said), NOTHING.to_owned(), NOTHING.to_owned()];
         let pairs = refusing.into_iter().zip(on_server);
         statements.extend(pairs.map(|(sqlite, postgres)| Query::composed_of(sqlite, postgres)));
     }
+    // A gateway that can no longer write itself down here is stale in the end: it does not hear what is revoked there.
+    statements.push(Query::composed_of(NOTHING.to_owned(), refusing_all(FOLLOWERS, &said)));
     statements
+}
+
+/// A statement of PostgreSQL after which a table refuses every change, one that finds no row too.
+fn refusing_all(table: &str, said: &str) -> String {
+    format!(
+        "CREATE TRIGGER {table}_moved BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table} \
+         FOR EACH STATEMENT EXECUTE FUNCTION store_moved('{said}')"
+    )
 }
 
 /// How many rows there are to copy.

@@ -31,9 +31,12 @@ pub(super) enum Kind {
 
 use Kind::{Boolean, Bytes, Integer, Text};
 
+/// The table of the gateways that follow a PostgreSQL store, which is not copied.
+pub(super) const FOLLOWERS: &str = "gateways";
+
 /// Tables of a PostgreSQL store that are not copied: the log of its own changes, and who follows that now.
 #[cfg(test)]
-const LEFT_OUT: [&str; 2] = ["feed", "gateways"];
+const LEFT_OUT: [&str; 2] = ["feed", FOLLOWERS];
 
 /// Columns of an SQLite store that are not copied: the order in which its own changes came.
 #[cfg(test)]

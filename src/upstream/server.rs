@@ -54,6 +54,7 @@ pub struct ServerLease {
     /// The client, and what it asked for.
     pair: ClientRoute,
     outcome: Outcome,
+    is_settled: bool,
 }
 
 /// A trial whose outcome its client delays. When this is dropped, the next request gets a trial.
@@ -203,7 +204,7 @@ impl ServerLease {
         if server.counts_in_flight {
             server.in_flight.fetch_add(1, Ordering::Relaxed);
         }
-        Self { server, admission, pair: ClientRoute::default(), outcome: Outcome::Unknown }
+        Self { server, admission, pair: ClientRoute::default(), outcome: Outcome::Unknown, is_settled: false }
     }
 
     /// The server.
@@ -247,7 +248,7 @@ impl ServerLease {
     /// It failed at `now`, which counts once. Whether the server `may` be left alone for failures after requests were
     /// sent is asked where nobody else was given a good response meanwhile.
     pub(super) fn failed(&mut self, failure: Failure, now: Instant, may: impl FnOnce(&Server) -> bool) {
-        if self.outcome == Outcome::Failed {
+        if self.is_settled || self.outcome == Outcome::Failed {
             return;
         }
         self.outcome = Outcome::Failed;
@@ -260,8 +261,12 @@ impl ServerLease {
     }
 }
 
-impl Drop for ServerLease {
-    fn drop(&mut self) {
+impl ServerLease {
+    /// The server has done its part: what its client still takes says nothing of it.
+    pub fn settle(&mut self) {
+        if std::mem::replace(&mut self.is_settled, true) {
+            return;
+        }
         if self.server.counts_in_flight {
             self.server.in_flight.fetch_sub(1, Ordering::Relaxed);
         }
@@ -273,6 +278,12 @@ impl Drop for ServerLease {
         if self.outcome == Outcome::Unknown {
             self.server.breaker.give_back(self.admission);
         }
+    }
+}
+
+impl Drop for ServerLease {
+    fn drop(&mut self) {
+        self.settle();
     }
 }
 

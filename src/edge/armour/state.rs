@@ -77,9 +77,8 @@ impl Http1State {
         self.is_handed_on.store(true, Ordering::Relaxed);
     }
 
-    /// What was handed on has gone out; `waited` says whether it had to wait. Where a client sends its next request
-    /// before it has taken that, it counts as gone out too.
-    pub(in crate::edge) fn goes_out(&self, waited: bool) {
+    /// What was handed on has gone out; `waited` says whether it had to wait. Until then no other request begins.
+    pub(super) fn goes_out(&self, waited: bool) {
         if let Some(response) = self.take_handed_on() {
             response.has_gone_out(waited);
         }

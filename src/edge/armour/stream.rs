@@ -326,12 +326,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Armour<S> {
     }
 
     /// Holds what comes behind a request until that is answered. Its client may leave meanwhile, whatever it has sent.
+    /// The time that it has for the next head is watched here too: nobody asks again when the response has ended.
     fn poll_behind(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while matches!(self.reading, Reading::Head) {
             if !self.held.is_empty() && self.state.poll_answered(cx).is_ready() {
                 break;
             }
-            ready!(self.poll_hold(cx))?;
+            match self.poll_hold(cx) {
+                Poll::Ready(held) => held?,
+                Poll::Pending => ready!(self.poll_late(cx)),
+            }
         }
         Poll::Ready(Ok(()))
     }

@@ -125,7 +125,11 @@ impl Exchange {
                 Ok(Err(why)) => {
                     return Err(Failed { failure: Failure::Unconnected(why), again: self.may_retry(false) });
                 }
-                // A server that does not say what it allows may take a request on another.
+                // A server that does not say what it allows may take a request on another. One that has said nothing at
+                // all would be waited for once more, where there are others.
+                Err(_) if self.may_retry(false) => {
+                    return Err(Failed { failure: Failure::Unconnected(Unconnected::Timeout), again: true });
+                }
                 Err(_) => break,
             }
             let now = self.shared().services.clock.instant();

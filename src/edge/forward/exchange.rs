@@ -349,7 +349,9 @@ impl Exchange {
             self.sent = Sent::GoneOut;
             return;
         };
-        // The server has done its part.
+        if let Some(server_lease) = &mut self.server_lease {
+            server_lease.settle();
+        }
         self.pool_slot = None;
         http1.hand_on(self);
     }

@@ -27,9 +27,6 @@ pub(in crate::edge) fn serve(
     inbound: Arc<Inbound>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<ResponseBody>, Unanswered>> + Send {
-    if let Some(http1) = &inbound.http1 {
-        http1.goes_out(true);
-    }
     let stands = inbound.connection.stands(&*inbound.worker.shared.services.clock);
     let (head, incoming) = request.into_parts();
     let body = ReceivedBody::new(incoming, head.version);

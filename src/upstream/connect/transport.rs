@@ -25,7 +25,7 @@ use crate::{gather, timer::WriteTimeout};
 /// `timeouts.write`.
 ///
 /// Writing to a server that has closed the connection does not fail: what it wrote before is still to be read, perhaps
-/// the response that says why (RFC 9112 section 9.5). Reading comes to the connection's end behind that.
+/// the response that says why (RFC 9112 section 9.5). Reading comes to the connection's end behind that, or to its reset.
 #[derive(Debug)]
 pub struct Transport {
     stream: Stream,
@@ -34,6 +34,8 @@ pub struct Transport {
     writing: WriteTimeout,
     /// Whether the server has closed the connection, so that what is written goes nowhere.
     is_closed: bool,
+    /// Whether it has reset it: what it sent may lack its end.
+    was_reset: bool,
 }
 
 #[derive(Debug)]
@@ -110,7 +112,14 @@ impl Transport {
     }
 
     fn new(stream: Stream, write_timeout: Duration) -> Self {
-        Self { stream, received: Received::new(), write_timeout, writing: WriteTimeout::default(), is_closed: false }
+        Self {
+            stream,
+            received: Received::new(),
+            write_timeout,
+            writing: WriteTimeout::default(),
+            is_closed: false,
+            was_reset: false,
+        }
     }
 
     /// Counts what comes.
@@ -129,7 +138,7 @@ impl Transport {
     }
 
     /// What became of writing to a server: one that takes nothing has the time that it has, and one that has closed the
-    /// connection takes `all`.
+    /// connection takes `all`. What it sent before that is read still.
     fn outcome<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -139,6 +148,7 @@ impl Transport {
         match self.writing.within(cx, written, || self.write_timeout) {
             Poll::Ready(Err(error)) if is_close(&error) => {
                 self.is_closed = true;
+                self.was_reset = error.kind() == io::ErrorKind::ConnectionReset;
                 Poll::Ready(Ok(all()))
             }
             written => written,
@@ -166,7 +176,12 @@ impl AsyncRead for Transport {
         let transport = self.get_mut();
         let before = buffer.filled().len();
         ready!(stream!(transport.poll_read(cx, buffer)))?;
-        Poll::Ready(transport.received.add(buffer.filled().len() - before))
+        let bytes = buffer.filled().len() - before;
+        if bytes == 0 && transport.was_reset && buffer.remaining() > 0 {
+            // Whoever writes takes the socket's error away, and reading then ends as if the server had ended in order.
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        Poll::Ready(transport.received.add(bytes))
     }
 }
 

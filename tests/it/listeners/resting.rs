@@ -8,8 +8,8 @@ use std::{
 
 use super::tls;
 use crate::support::{
-    Authority, Config, Connection, Contract, Deadline, Folder, Gateway, PATIENCE, Process, Request, Upstream, command,
-    get, post, wait_until,
+    Authority, Config, Connection, Contract, Deadline, Folder, Gateway, PATIENCE, Process, RawUpstream, Request,
+    Upstream, command, get, post, wait_until,
 };
 
 /// A connection rests after 5 s. A machine on which it does not rest by now proves less, and nothing wrong.
@@ -30,6 +30,33 @@ fn line_ends_behind_a_request_are_no_request_that_is_late() {
     connection.write([&get("/public").bytes()[..], b"\r\n"].concat()).unwrap();
     assert_eq!(connection.receive().status, 200);
     assert_eq!(String::from_utf8(connection.rest().unwrap()).unwrap(), "");
+}
+
+#[test]
+fn a_connection_that_was_busy_for_long_is_idle_for_no_longer_than_others() {
+    const LONG: Duration = Duration::from_secs(2);
+    let late = RawUpstream::start(|stream| {
+        while stream.read_request() {
+            let long = Deadline::after(LONG);
+            wait_until("more than the next request has", PATIENCE, || long.left().is_none());
+            stream.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate");
+        }
+    });
+    let hasty = |address| Config::standard(address).server("head_timeout = \"1s\"\nkeepalive_timeout = \"1s\"").start();
+    let gateway = hasty(late.address);
+    for request in [get("/public"), post("/public", "a body")] {
+        let mut connection = Connection::open(gateway.front);
+        assert_eq!(connection.send(&request).text(), "late");
+        connection.is_closed();
+    }
+
+    let upstream = Upstream::start();
+    let gateway = hasty(upstream.address);
+    let (mut connection, long) = (Connection::open(gateway.front), Deadline::after(LONG));
+    while long.left().is_some() {
+        assert_eq!(connection.send(&get("/public")).status, 200);
+    }
+    connection.is_closed();
 }
 
 #[test]

@@ -251,6 +251,7 @@ impl RawUpstream {
                     let mut connection = RawStream { stream, read, own: vec![], taken: 0 };
                     serve(&mut connection);
                     let own = String::from_utf8_lossy(&connection.own).into_owned();
+                    drop(connection);
                     ended.lock().unwrap()[place] = Some(own);
                 });
             }
@@ -311,6 +312,12 @@ impl RawStream {
         while self.write(text) {
             assert!(pause.recv_timeout(std::time::Duration::from_millis(20)).is_err());
         }
+    }
+
+    /// Writes until the other end takes no more for a moment.
+    pub(crate) fn fill(&mut self) {
+        self.stream.set_write_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
+        while self.write_bytes(&[b'x'; 1 << 14]) {}
     }
 
     /// Says that nothing more will be written.

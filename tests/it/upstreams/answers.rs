@@ -118,3 +118,24 @@ fn the_response_of_a_server_that_closes_without_reading_the_body_reaches_its_cli
     }
     assert!(is_healthy(&gateway, refusing.address));
 }
+
+#[test]
+fn a_response_that_ends_with_its_connection_and_is_reset_does_not_look_whole() {
+    let breaking = RawUpstream::start(|stream: &mut RawStream| {
+        stream.read();
+        stream.write("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+        stream.fill();
+        stream.reset();
+    });
+    let gateway = start(&pool(&[breaking.address], ""));
+    let mut connection = Connection::open(gateway.front);
+    connection.write("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n").unwrap();
+    assert_eq!(connection.receive_head().unwrap().status, 200);
+    breaking.by_connection();
+    // Writing this to the server is what hears of the reset, before reading does.
+    connection.write("5\r\nworld\r\n").unwrap();
+    let line = || gateway.process.access_line("its end", |line| line["status"] == 200);
+    let read = connection.rest().unwrap_or_default();
+    assert!(!read.ends_with(b"0\r\n\r\n"), "{} bytes, and an end", read.len());
+    assert_eq!(line()["reason"], "upstream_failed");
+}

@@ -17,6 +17,9 @@ use arc_swap::ArcSwap;
 use super::key::{MasterKey, MasterKeyError};
 use crate::state::store::{access, private_file::PrivateFileError};
 
+/// Who may give a file away.
+const ROOT: u32 = 0;
+
 /// The master key in memory and where it comes from.
 #[derive(Debug)]
 pub(in crate::state::keys) struct MasterFile {
@@ -75,14 +78,16 @@ impl MasterFile {
         settled.and_then(|()| sync_folder(&self.path)).map_err(|source| io_error(&self.path, source))
     }
 
-    /// A new key in a file beside, on the disk when this returns, which belongs to whom the present one does: the
-    /// service could not read it otherwise. For who holds the write lock and has settled.
+    /// A new key in a file beside, on the disk when this returns. Where root makes it, it belongs to whom the present
+    /// one does: the service could not read it otherwise. For who holds the write lock and has settled.
     pub(in crate::state::keys) fn write_beside(&self) -> Result<MasterKey, MasterKeyError> {
         let new = beside(&self.path);
         let key = MasterKey::read_or_create(&new)?;
-        let owner = |path: &Path| fs::metadata(path).map(|file| (file.uid(), file.gid()));
-        let given = owner(&self.path).and_then(|(user, group)| {
-            if owner(&new)? == (user, group) { Ok(()) } else { chown(&new, Some(user), Some(group)) }
+        let given = fs::metadata(&self.path).and_then(|present| {
+            if fs::metadata(&new)?.uid() != ROOT {
+                return Ok(());
+            }
+            chown(&new, Some(present.uid()), Some(present.gid()))
         });
         match given {
             Ok(()) => Ok(key),

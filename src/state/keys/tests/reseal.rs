@@ -1,4 +1,8 @@
-use std::{fs, path::Path};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, chown},
+    path::Path,
+};
 
 use super::*;
 use crate::state::keys::{MasterKey, MasterKeyError, VaultError, throttle_key::THROTTLE_KEY};
@@ -111,4 +115,18 @@ async fn all_gateways_have_the_same_throttle_key_and_a_reseal_leaves_it() {
     let new = place.vault.throttle_key().await.unwrap();
     assert_ne!(new, key);
     assert_eq!(other.throttle_key().await.unwrap(), new);
+}
+
+#[tokio::test]
+async fn a_new_master_key_belongs_to_whom_the_old_one_did() {
+    let (place, _) = Place::with_key(Algorithm::Hs256).await;
+    let path = master(&place.folder).master_key_file;
+    if rustix::process::geteuid().is_root() {
+        // The user of a service, whoever it is.
+        chown(&path, Some(12_345), Some(12_346)).unwrap();
+    }
+    let owner = || fs::metadata(&path).map(|file| (file.uid(), file.gid(), file.mode())).unwrap();
+    let before = owner();
+    assert_eq!(place.vault.reseal().await.unwrap(), 1);
+    assert_eq!(owner(), before);
 }

@@ -25,7 +25,8 @@ use crate::{gather, timer::WriteTimeout};
 /// `timeouts.write`.
 ///
 /// Writing to a server that has closed the connection does not fail: what it wrote before is still to be read, perhaps
-/// the response that says why (RFC 9112 section 9.5). Reading comes to the connection's end behind that, or to its reset.
+/// the response that says why (RFC 9112 section 9.5). Reading comes to the connection's end behind that, or to its
+/// reset.
 #[derive(Debug)]
 pub struct Transport {
     stream: Stream,

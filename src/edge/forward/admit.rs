@@ -8,10 +8,10 @@ use http::{HeaderValue, Method, Response, StatusCode, Version, header, request::
 use tokio::task::JoinSet;
 
 use super::{
+    context::services::{Services, Tunables},
     exchange::{Exchange, Forward, Permission, Verdict},
     head::upstream_request,
     local_response::{METHODS_SERVED, declared_length},
-    services::{Shared, Tunables},
 };
 use crate::{
     aside::aside,
@@ -56,7 +56,7 @@ impl Exchange {
             self.verdict = Verdict::Options;
             return Admitted::Respond(options_of_the_gateway());
         }
-        let decided = self.shared().decide(&self.head, Some(client), self.started).await;
+        let decided = decide_about(&self.shared().services, &self.head, Some(client), self.started).await;
         // A token endpoint says itself which method it has.
         let decided = match unserved(&self.head) {
             Some(reason) if !matches!(decided, Ok(Permission::Endpoint(_))) => Err(whatever_the_route(reason)),
@@ -125,91 +125,93 @@ fn options_of_the_gateway() -> Response<Bytes> {
     response
 }
 
-impl Shared {
-    /// Decides. A token that was never seen is opened in between, and its external issuer asked where that takes a key
-    /// that nobody knows yet. Where a token counts, what was revoked while the process was stopped is read first; `now`
-    /// is the present.
-    async fn decide(&self, head: &Parts, client: Option<IpAddr>, now: Instant) -> Result<Permission, Denial> {
-        let request = Request {
-            method: &head.method,
-            host: host_of(head),
-            path: head.uri.path().as_bytes(),
-            query: head.uri.query(),
-            headers: &head.headers,
-        };
-        let live_state = &self.services.live_state;
-        let following = live_state.following();
-        if following.is_late(now) && decide(&live_state.view(), self.services.clock.now(), &request, None).needs_store()
-        {
-            aside(|| following.catch_up(now)).await;
-        }
-        let permission = self.permit(&live_state.view(), |view, now| match decide(view, now, &request, None) {
-            Decision::Verify(job) => decide(view, now, &request, Some(&job.run(view, client, now))),
-            decided => decided,
-        })?;
-        match permission {
-            Permission::Forward(_) | Permission::Endpoint(_) | Permission::Preflight(_) => Ok(permission),
-            Permission::AwaitKey(_) | Permission::AwaitCheck(_) | Permission::AwaitStep(_) => {
-                aside(|| self.decide_again(permission, &request, client)).await
-            }
+/// Decides. A token that was never seen is opened in between, and its external issuer asked where that takes a key
+/// that nobody knows yet. Where a token counts, what was revoked while the process was stopped is read first; `now`
+/// is the present.
+async fn decide_about(
+    services: &Services,
+    head: &Parts,
+    client: Option<IpAddr>,
+    now: Instant,
+) -> Result<Permission, Denial> {
+    let request = Request {
+        method: &head.method,
+        host: host_of(head),
+        path: head.uri.path().as_bytes(),
+        query: head.uri.query(),
+        headers: &head.headers,
+    };
+    let live_state = &services.live_state;
+    let following = live_state.following();
+    if following.is_late(now) && decide(&live_state.view(), services.clock.now(), &request, None).needs_store() {
+        aside(|| following.catch_up(now)).await;
+    }
+    let permission = permit(services, &live_state.view(), |view, now| match decide(view, now, &request, None) {
+        Decision::Verify(job) => decide(view, now, &request, Some(&job.run(view, client, now))),
+        decided => decided,
+    })?;
+    match permission {
+        Permission::Forward(_) | Permission::Endpoint(_) | Permission::Preflight(_) => Ok(permission),
+        Permission::AwaitKey(_) | Permission::AwaitCheck(_) | Permission::AwaitStep(_) => {
+            aside(|| decide_again(services, permission, &request, client)).await
         }
     }
+}
 
-    /// Decides once more, after each thing that the decision waits for.
-    async fn decide_again(
-        &self,
-        mut permission: Permission,
-        request: &Request<'_>,
-        client: Option<IpAddr>,
-    ) -> Result<Permission, Denial> {
-        let live_state = &self.services.live_state;
-        if let Permission::AwaitKey(awaiting) = permission {
-            self.services.external.ask(&awaiting.key).await;
-            let decide = |view: &View<'_>, now| decide(view, now, request, Some(&awaiting.run(view, client, now)));
-            permission = self.permit(&live_state.view(), decide)?;
-        }
-        if let Permission::AwaitCheck(awaiting) = permission {
-            let proof = self.ask_about(awaiting, client).await?;
-            let decide = |view: &View<'_>, now| decide(view, now, request, Some(&proof));
-            permission = self.permit(&live_state.view(), decide)?;
-        }
-        if let Permission::AwaitStep(proof) = permission {
-            let waited = live_state.following().next_step().await;
-            let decide = |view: &View<'_>, now| decide(view, now, request, Some(&proof));
-            permission = self.permit(&live_state.view().after(waited), decide)?;
-        }
-        Ok(permission)
+/// Decides once more, after each thing that the decision waits for.
+async fn decide_again(
+    services: &Services,
+    mut permission: Permission,
+    request: &Request<'_>,
+    client: Option<IpAddr>,
+) -> Result<Permission, Denial> {
+    let live_state = &services.live_state;
+    if let Permission::AwaitKey(awaiting) = permission {
+        services.external.ask(&awaiting.key).await;
+        let decide = |view: &View<'_>, now| decide(view, now, request, Some(&awaiting.run(view, client, now)));
+        permission = permit(services, &live_state.view(), decide)?;
     }
-
-    /// Asks an old system about a token, beside the threads that serve. A client that leaves takes its question along.
-    async fn ask_about(&self, awaiting: AwaitingCheck, client: Option<IpAddr>) -> Result<Proof, Denial> {
-        let asker = Arc::clone(&self.services.token_asker);
-        let mut asking = JoinSet::new();
-        asking.spawn_on(async move { asker.ask(awaiting, client).await }, &self.services.control);
-        match asking.join_next().await {
-            Some(Ok(proof)) => Ok(proof),
-            _ => Err(Denial::of(Reason::Internal)),
-        }
+    if let Permission::AwaitCheck(awaiting) = permission {
+        let proof = ask_about(services, awaiting, client).await?;
+        let decide = |view: &View<'_>, now| decide(view, now, request, Some(&proof));
+        permission = permit(services, &live_state.view(), decide)?;
     }
+    if let Permission::AwaitStep(proof) = permission {
+        let waited = live_state.following().next_step().await;
+        let decide = |view: &View<'_>, now| decide(view, now, request, Some(&proof));
+        permission = permit(services, &live_state.view().after(waited), decide)?;
+    }
+    Ok(permission)
+}
 
-    /// What follows from a decision that is taken in one view.
-    fn permit<'h>(
-        &self,
-        view: &View<'_>,
-        decide: impl FnOnce(&View<'_>, Timestamp) -> Decision<'h>,
-    ) -> Result<Permission, Denial> {
-        let now = self.services.clock.now();
-        match decide(view, now) {
-            Decision::Forward(permit) => owned(permit, view, now).map(Permission::Forward),
-            Decision::Endpoint(endpoint) => Ok(Permission::Endpoint(endpoint)),
-            Decision::AwaitKey(awaiting) => Ok(Permission::AwaitKey(awaiting)),
-            Decision::AwaitCheck(awaiting) => Ok(Permission::AwaitCheck(awaiting)),
-            Decision::AwaitStep(proof) => Ok(Permission::AwaitStep(proof)),
-            Decision::Preflight(preflight) => Ok(Permission::Preflight(preflight)),
-            Decision::Reply(denial) => Err(denial),
-            // A proof speaks about the token that was just looked for; the same head has no other.
-            Decision::Verify(_) => Err(Denial::of(Reason::Internal)),
-        }
+/// Asks an old system about a token, beside the threads that serve. A client that leaves takes its question along.
+async fn ask_about(services: &Services, awaiting: AwaitingCheck, client: Option<IpAddr>) -> Result<Proof, Denial> {
+    let asker = Arc::clone(&services.token_asker);
+    let mut asking = JoinSet::new();
+    asking.spawn_on(async move { asker.ask(awaiting, client).await }, &services.control);
+    match asking.join_next().await {
+        Some(Ok(proof)) => Ok(proof),
+        _ => Err(Denial::of(Reason::Internal)),
+    }
+}
+
+/// What follows from a decision that is taken in one view.
+fn permit<'h>(
+    services: &Services,
+    view: &View<'_>,
+    decide: impl FnOnce(&View<'_>, Timestamp) -> Decision<'h>,
+) -> Result<Permission, Denial> {
+    let now = services.clock.now();
+    match decide(view, now) {
+        Decision::Forward(permit) => owned(permit, view, now).map(Permission::Forward),
+        Decision::Endpoint(endpoint) => Ok(Permission::Endpoint(endpoint)),
+        Decision::AwaitKey(awaiting) => Ok(Permission::AwaitKey(awaiting)),
+        Decision::AwaitCheck(awaiting) => Ok(Permission::AwaitCheck(awaiting)),
+        Decision::AwaitStep(proof) => Ok(Permission::AwaitStep(proof)),
+        Decision::Preflight(preflight) => Ok(Permission::Preflight(preflight)),
+        Decision::Reply(denial) => Err(denial),
+        // A proof speaks about the token that was just looked for; the same head has no other.
+        Decision::Verify(_) => Err(Denial::of(Reason::Internal)),
     }
 }
 

@@ -11,10 +11,12 @@ use http::{HeaderValue, Version, header, request::Parts};
 
 use super::{
     body::progress::Progress,
-    connections::Lease,
-    in_flight::{RequestGuard, Watch},
-    services::{Shared, Tunables},
-    worker::WorkerContext,
+    context::{
+        connections::Lease,
+        in_flight::{RequestGuard, Watch},
+        services::{Shared, Tunables},
+        worker::WorkerContext,
+    },
 };
 use crate::{
     decision::{Awaiting, AwaitingCheck, Denial, Endpoint, Preflight, Proof, Route, Target},

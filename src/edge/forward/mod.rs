@@ -6,8 +6,8 @@
 //! ```text
 //! serve           the life itself: it calls the others
 //! admit           decide about it; answer what the gateway itself answers
-//! choose          which server it goes to
-//! attempt         one try: connect, send, wait for the response's head; whether to retry
+//! attempt         which server it goes to; connect, send, wait for the response's head; whether to retry
+//! hand_back       the response's way to the client begins
 //! head            what either side receives of the other's head, and HTTP/2's in the form of HTTP/1's
 //! body            bodies as they are received, and what a server receives of one
 //! response_body   what the client receives: the body; with it ends the exchange
@@ -24,31 +24,24 @@
 //! exchange        what is known of one request meanwhile
 //! failure         what goes wrong, and what that says (pure)
 //! blame           whose failure it was, which counts against the server or not
-//! informational   informational responses: how many there may be, and where they go
-//! in_flight       ends what has lost its token, or all of its time
-//! connections     connections to servers, of one thread
-//! worker          what a thread has of its own; `services`, what all share and a reload may change
+//! context         what is there for every request: services, a thread's connections, what ends it before its time
 //! ```
 
 mod admit;
 mod attempt;
 mod blame;
 mod body;
-mod choose;
-mod connections;
+pub(super) mod context;
 mod endpoint;
 pub(super) mod exchange;
 mod failure;
 pub(super) mod give_up;
+mod hand_back;
 pub(super) mod head;
-pub(super) mod in_flight;
-mod informational;
 pub(super) mod local_response;
-mod record;
+pub(super) mod record;
 pub(super) mod response_body;
 pub(super) mod serve;
-pub(super) mod services;
 pub(super) mod upgrade;
-pub(super) mod worker;
 
-pub use services::{Certificates, Services, Shared, Tunables};
+pub use context::services::{Certificates, Services, Shared, Tunables};

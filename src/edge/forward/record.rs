@@ -8,10 +8,10 @@ use std::{
 
 use super::{
     body::progress::Overdue,
+    context::services::Shared,
     exchange::{Exchange, RequestId, Sent, Verdict},
     failure::Failure,
     head::upstream_request,
-    services::Shared,
 };
 use crate::{
     decision::Target,
@@ -43,7 +43,7 @@ impl Drop for Exchange {
                 self.failure = Some(if thread::panicking() { Reason::Internal } else { ended() });
             }
         }
-        self.shared().record(self, now);
+        self.record(now);
         self.shared().request_ends();
     }
 }
@@ -67,66 +67,32 @@ impl Exchange {
         let overdue = self.upload.as_ref().and_then(|upload| upload.overdue());
         overdue == Some(Overdue::Server) && self.inbound.guard.reason() == Some(Reason::UpstreamTimeout)
     }
-}
-
-impl Shared {
-    /// Counts and logs a request whose head was not taken.
-    pub(in crate::edge) fn head_refused(&self, peer: SocketAddr, reason: Reason) {
-        self.unrouted().decided("deny", reason);
-        self.unrouted().answered(reason.status(), Duration::ZERO);
-        if self.tunables().access_log {
-            self.services.access_log.write(&Entry {
-                timestamp: Time(self.services.clock.now()),
-                kind: "access",
-                request_id: RequestId::new().as_str(),
-                client: Some(upstream_request::canonical(peer.ip())),
-                method: "",
-                host: None,
-                path: None,
-                route: None,
-                status: reason.status(),
-                decision: "deny",
-                reason: reason.name(),
-                principal: None,
-                bytes_in: 0,
-                bytes_out: 0,
-                duration_ms: 0.0,
-                upstream_ms: None,
-                upstream: None,
-            });
-        }
-    }
 
     /// Counts and logs a request that ended `now`.
-    fn record(&self, exchange: &Exchange, now: Instant) {
-        let metrics = match &exchange.verdict {
+    fn record(&self, now: Instant) {
+        let shared = self.shared();
+        let metrics = match &self.verdict {
             Verdict::Endpoint(endpoint, _) | Verdict::Preflight(Target::Endpoint(endpoint)) => &endpoint.metrics.route,
-            _ => exchange.route().map_or(self.unrouted(), |route| &route.metrics),
+            _ => self.route().map_or(shared.unrouted(), |route| &route.metrics),
         };
-        let (decision, reason) = exchange.outcome();
-        let end = now.saturating_duration_since(exchange.started);
-        let added = exchange.handed_over.map_or(end, |handed| handed.saturating_duration_since(exchange.started));
+        let (decision, reason) = self.outcome();
+        let end = now.saturating_duration_since(self.started);
+        let added = self.handed_over.map_or(end, |handed| handed.saturating_duration_since(self.started));
         metrics.decided(decision, reason);
-        metrics.answered(exchange.status, added);
-        if exchange.tunables.access_log {
-            let route = Some(metrics.name()).filter(|&name| name != self.unrouted().name());
-            self.log(exchange, route, (decision, reason), end);
+        metrics.answered(self.status, added);
+        if self.tunables.access_log {
+            let route = Some(metrics.name()).filter(|&name| name != shared.unrouted().name());
+            self.log(route, (decision, reason), end);
         }
     }
 
     /// Writes the line of a request that took so `long`.
-    fn log(
-        &self,
-        exchange: &Exchange,
-        route: Option<&str>,
-        (decision, reason): (&'static str, Reason),
-        long: Duration,
-    ) {
-        let head = &exchange.head;
-        let host = exchange.host().and_then(|host| Host::parse(str::from_utf8(host.as_bytes()).ok()?).ok());
+    fn log(&self, route: Option<&str>, (decision, reason): (&'static str, Reason), long: Duration) {
+        let (shared, head) = (self.shared(), &self.head);
+        let host = self.host().and_then(|host| Host::parse(str::from_utf8(host.as_bytes()).ok()?).ok());
         let host = host.map(|host| host.in_lower_case());
         let canonical;
-        let path = if matches!(&exchange.verdict, Verdict::Forward(forward) if forward.path.is_none()) {
+        let path = if matches!(&self.verdict, Verdict::Forward(forward) if forward.path.is_none()) {
             // It is canonical, or it would have been forwarded in another spelling.
             Some(head.uri.path())
         } else {
@@ -134,30 +100,57 @@ impl Shared {
             canonical.as_ref().ok().map(CanonicalPath::as_str)
         };
         let mut room = [0; TokenSubject::UUID_BYTES];
-        self.services.access_log.write(&Entry {
-            timestamp: Time(self.services.clock.now()),
+        shared.services.access_log.write(&Entry {
+            timestamp: Time(shared.services.clock.now()),
             kind: "access",
-            request_id: exchange.request_id.as_str(),
-            client: exchange.client,
+            request_id: self.request_id.as_str(),
+            client: self.client,
             method: capped(head.method.as_str()),
             host: host.as_deref(),
             path: path.map(capped),
             route,
-            status: exchange.status,
+            status: self.status,
             decision,
-            reason: match (&exchange.verdict, exchange.failure) {
+            reason: match (&self.verdict, self.failure) {
                 (Verdict::Endpoint(_, outcome), None) => outcome,
                 _ => reason.name(),
             },
-            principal: exchange.identity().map(|identity| Principal {
+            principal: self.identity().map(|identity| Principal {
                 realm: identity.claims.realm.as_str(),
                 subject: identity.claims.subject.spell_identity(&mut room),
             }),
-            bytes_in: exchange.upload.as_ref().map_or(exchange.bytes_in, |upload| upload.bytes()),
-            bytes_out: exchange.bytes_out,
+            bytes_in: self.upload.as_ref().map_or(self.bytes_in, |upload| upload.bytes()),
+            bytes_out: self.bytes_out,
             duration_ms: millis(long),
-            upstream_ms: exchange.upstream_wait.map(millis),
-            upstream: exchange.server().map(Server::address),
+            upstream_ms: self.upstream_wait.map(millis),
+            upstream: self.server().map(Server::address),
+        });
+    }
+}
+
+/// Counts and logs a request whose head was not taken.
+pub(in crate::edge) fn head_refused(shared: &Shared, peer: SocketAddr, reason: Reason) {
+    shared.unrouted().decided("deny", reason);
+    shared.unrouted().answered(reason.status(), Duration::ZERO);
+    if shared.tunables().access_log {
+        shared.services.access_log.write(&Entry {
+            timestamp: Time(shared.services.clock.now()),
+            kind: "access",
+            request_id: RequestId::new().as_str(),
+            client: Some(upstream_request::canonical(peer.ip())),
+            method: "",
+            host: None,
+            path: None,
+            route: None,
+            status: reason.status(),
+            decision: "deny",
+            reason: reason.name(),
+            principal: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            duration_ms: 0.0,
+            upstream_ms: None,
+            upstream: None,
         });
     }
 }

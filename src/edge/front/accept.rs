@@ -9,7 +9,7 @@ use super::{enter::Front, turns::accept_in_turn, workers::Workers};
 use crate::{
     edge::{
         armour::deadline::{ClientTimeouts, Timeouts},
-        forward::{in_flight::SWEEP_INTERVAL, services::Shared},
+        forward::context::{in_flight::SWEEP_INTERVAL, services::Shared},
         listen::{limits::Limits, sockets::Listeners},
     },
     per_thread::Spread,

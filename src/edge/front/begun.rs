@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::{
-    edge::{forward::in_flight::Registered, listen::connection::Connection},
+    edge::{forward::context::in_flight::Registered, listen::connection::Connection},
     timer::LazyTimeout,
 };
 

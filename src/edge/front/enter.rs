@@ -9,7 +9,10 @@ use crate::{
     aside::aside,
     edge::{
         armour::deadline::Timeouts,
-        forward::{head::upstream_request, in_flight::Registered, services::Shared, worker::WorkerContext},
+        forward::{
+            context::{in_flight::Registered, services::Shared, worker::WorkerContext},
+            head::upstream_request,
+        },
         listen::{
             connection::{Connection, Protocol, Scheme},
             limits::{ConnectionRefusal, ConnectionSlot, Limits},

@@ -34,14 +34,13 @@ use crate::{
             stream::Armour,
         },
         forward::{
+            context::{in_flight::RequestGuard, services::Shared, worker::WorkerContext},
             exchange::{Inbound, Tunnel},
             give_up::Unanswered,
-            in_flight::RequestGuard,
             local_response,
+            record::head_refused,
             response_body::ResponseBody,
             serve::serve,
-            services::Shared,
-            worker::WorkerContext,
         },
         listen::{
             connection::{Connection, Scheme},
@@ -108,7 +107,7 @@ impl Last {
             Self::Reset => stream.reset(),
             Self::Linger => linger(stream).await,
             Self::LingerRefused => {
-                worker.shared.head_refused(connection.peer, Reason::MalformedRequest);
+                head_refused(&worker.shared, connection.peer, Reason::MalformedRequest);
                 linger(stream).await;
             }
             Self::Refuse(reason) => refuse(stream, reason, connection, worker).await,
@@ -230,7 +229,7 @@ async fn go_on(tunnel: Tunnel, stream: ClientStream, held: BytesMut, shutdown: w
 
 /// Answers a head that was not taken, and closes.
 async fn refuse(mut stream: ClientStream, reason: Reason, connection: &Connection, worker: &WorkerContext) {
-    worker.shared.head_refused(connection.peer, reason);
+    head_refused(&worker.shared, connection.peer, reason);
     let response = local_response::closing_response(reason, worker.shared.services.clock.now());
     let written = timeout(LINGER, async {
         stream.write_all(&response).await?;

@@ -27,10 +27,13 @@ use crate::{
     edge::{
         armour::{h2_floods::Counted, h2_heads::ReceivedHeads, head::HEAD_BYTES_MAX},
         forward::{
+            context::{
+                in_flight::{Registered, RequestGuard},
+                worker::WorkerContext,
+            },
             exchange::Inbound,
-            in_flight::{Registered, RequestGuard},
+            record::head_refused,
             serve::serve,
-            worker::WorkerContext,
         },
         listen::{connection::Connection, limits::ConnectionRefusal, stream::ClientStream},
     },
@@ -165,7 +168,7 @@ pub(super) async fn serve_connection(stream: ClientStream, begun: Begun, worker:
             let _ = registered.guard.poll_ended(cx);
             let polled = serving.as_mut().poll(cx);
             if !idle.stopping {
-                refused.find(&polled, streams.counts(), &flood, |reason| shared.head_refused(connection.peer, reason));
+                refused.find(&polled, streams.counts(), &flood, |reason| head_refused(shared, connection.peer, reason));
             }
             if polled.is_ready() {
                 return Poll::Ready(());

@@ -21,7 +21,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::edge::forward::{services::Shared, worker::WorkerContext};
+use crate::edge::forward::context::{services::Shared, worker::WorkerContext};
 
 /// A worker accepts while it has no more than this part of its connections more than another worker.
 const SURPLUS_PART: usize = 8;

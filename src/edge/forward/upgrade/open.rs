@@ -12,13 +12,12 @@ use crate::{
     decision::Route,
     edge::{
         forward::{
-            attempt,
+            attempt::{informational::HEADS_BYTES_MAX, retry::Failed},
             body::request::RequestBody,
             exchange::{Exchange, Tunnel},
             failure::{Failure, Unconnected},
             give_up::{Unanswered, give_up},
             head::client_response,
-            informational::HEADS_BYTES_MAX,
             response_body::ResponseBody,
         },
         respond::Asker,
@@ -151,7 +150,7 @@ impl Exchange {
         response
     }
 
-    async fn connect_alone(&mut self, server: &Server, route: &Route) -> Result<Transport, attempt::Failed> {
+    async fn connect_alone(&mut self, server: &Server, route: &Route) -> Result<Transport, Failed> {
         let connecting = timeout(self.time_left(route), route.pool.connect(server, Speak::Http1));
         let connected = connecting.await.map_err(std::io::Error::from).flatten();
         let transport = connected.map_err(|error| self.not_connected(Unconnected::of(&error), Speak::Http1))?;

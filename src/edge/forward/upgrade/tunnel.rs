@@ -11,8 +11,8 @@ use super::{
 };
 use crate::edge::{
     forward::{
+        context::services::Shared,
         exchange::{Sent, Tunnel},
-        services::Shared,
     },
     listen::stream::ClientStream,
 };

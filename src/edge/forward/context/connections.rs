@@ -25,11 +25,11 @@ use tokio::{
     time::{Instant, interval},
 };
 
-use super::{
-    body::{pipes::PipeExecutor, request::RequestBody},
-    failure::Unconnected,
-};
 use crate::{
+    edge::forward::{
+        body::{pipes::PipeExecutor, request::RequestBody},
+        failure::Unconnected,
+    },
     per_thread::Handle,
     timer::LazyTimeout,
     upstream::{Pool, Received, Server, Speak, Transport},
@@ -112,14 +112,14 @@ impl Making {
 
 /// A connection that another request makes.
 #[derive(Debug)]
-pub(super) struct Awaited(watch::Receiver<Result<(), Unconnected>>);
+pub(in crate::edge::forward) struct Awaited(watch::Receiver<Result<(), Unconnected>>);
 
 impl Awaited {
     /// Waits until it is made, or nobody makes it any more.
     ///
     /// # Errors
     /// Why it could not be made.
-    pub(super) async fn made(mut self) -> Result<(), Unconnected> {
+    pub(in crate::edge::forward) async fn made(mut self) -> Result<(), Unconnected> {
         match self.0.wait_for(Result::is_err).await {
             Ok(failed) => *failed,
             Err(_) => Ok(()),
@@ -144,14 +144,14 @@ struct Shared {
 
 /// The right to send a request on a connection.
 #[derive(Debug)]
-pub(super) enum Lease {
+pub(in crate::edge::forward) enum Lease {
     Http1(Http1),
     Http2(Http2),
 }
 
 /// A connection of HTTP/1.
 #[derive(Debug)]
-pub(super) struct Http1 {
+pub(in crate::edge::forward) struct Http1 {
     sender: http1::SendRequest<RequestBody>,
     received: Received,
     /// For the server's next bytes.
@@ -160,7 +160,7 @@ pub(super) struct Http1 {
 
 /// A stream of a connection of HTTP/2.
 #[derive(Clone, Debug)]
-pub(super) struct Http2 {
+pub(in crate::edge::forward) struct Http2 {
     sender: http2::SendRequest<RequestBody>,
     /// One for the connection, and one for each stream. It has how many the server allows.
     streams: Arc<AtomicUsize>,
@@ -179,7 +179,7 @@ impl Http2 {
 
 impl Lease {
     /// Sends a request. An error has the request where nothing of it was sent.
-    pub(super) fn send(
+    pub(in crate::edge::forward) fn send(
         &mut self,
         mut request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> + use<> {
@@ -192,12 +192,12 @@ impl Lease {
         }
     }
 
-    pub(super) const fn is_http2(&self) -> bool {
+    pub(in crate::edge::forward) const fn is_http2(&self) -> bool {
         matches!(self, Self::Http2(_))
     }
 
     /// Counts the bytes that come; HTTP/1 alone, where they are one exchange's.
-    pub(super) const fn received(&self) -> Option<&Received> {
+    pub(in crate::edge::forward) const fn received(&self) -> Option<&Received> {
         match self {
             Self::Http1(connection) => Some(&connection.received),
             Self::Http2(_) => None,
@@ -205,7 +205,7 @@ impl Lease {
     }
 
     /// The same, with the timer that was taken.
-    pub(super) fn with_timeout(mut self, timeout: LazyTimeout) -> Self {
+    pub(in crate::edge::forward) fn with_timeout(mut self, timeout: LazyTimeout) -> Self {
         if let Self::Http1(connection) = &mut self {
             connection.timeout = timeout;
         }
@@ -213,7 +213,7 @@ impl Lease {
     }
 
     /// A timer for the server's next bytes: the connection's own, where it has one.
-    pub(super) fn take_timeout(&mut self) -> LazyTimeout {
+    pub(in crate::edge::forward) fn take_timeout(&mut self) -> LazyTimeout {
         match self {
             Self::Http1(connection) => std::mem::take(&mut connection.timeout),
             Self::Http2(_) => LazyTimeout::default(),
@@ -284,7 +284,7 @@ async fn http1_over(pool: &Pool, transport: Transport) -> io::Result<Http1> {
 
 impl Connections {
     /// A connection to the server that was made before, if there is one; `now` is the present.
-    pub(super) fn take(&self, server: &Server, now: Instant) -> Option<Lease> {
+    pub(in crate::edge::forward) fn take(&self, server: &Server, now: Instant) -> Option<Lease> {
         let mut kept = self.lock();
         let kept = &mut *kept;
         let connections = kept.servers.get_mut(&server.number())?;
@@ -313,7 +313,7 @@ impl Connections {
 
     /// Keeps a connection to the server from `now` on, `idle` long while it has no request. Where too many wait,
     /// another is closed for it. One that many requests share is kept since it was made, unless it was forgotten.
-    pub(super) fn put(&self, server: &Server, lease: Lease, idle: Duration, now: Instant) {
+    pub(in crate::edge::forward) fn put(&self, server: &Server, lease: Lease, idle: Duration, now: Instant) {
         let Lease::Http1(connection) = lease else { return };
         if connection.sender.is_closed() {
             return;
@@ -328,7 +328,7 @@ impl Connections {
     }
 
     /// The connection to the server that another request makes, where it may have room for one more.
-    pub(super) fn awaited(&self, server: &Server) -> Option<Awaited> {
+    pub(in crate::edge::forward) fn awaited(&self, server: &Server) -> Option<Awaited> {
         let mut kept = self.lock();
         let being_made = kept.servers.get_mut(&server.number())?.being_made.as_mut()?;
         let is_made = being_made.outcome.has_changed().is_err();
@@ -344,7 +344,11 @@ impl Connections {
     ///
     /// # Errors
     /// Why it could not be made; those who wait for it hear that too.
-    pub(super) async fn connect(&self, pool: &Pool, server: &Handle<Server>) -> Result<Lease, Unconnected> {
+    pub(in crate::edge::forward) async fn connect(
+        &self,
+        pool: &Pool,
+        server: &Handle<Server>,
+    ) -> Result<Lease, Unconnected> {
         let making = self.begin(server);
         let made = async {
             let making = making.clone();
@@ -376,7 +380,7 @@ impl Connections {
     }
 
     /// Sends nothing more on a connection that many requests share.
-    pub(super) fn forget(&self, server: &Server, lease: &Lease) {
+    pub(in crate::edge::forward) fn forget(&self, server: &Server, lease: &Lease) {
         let Lease::Http2(connection) = lease else { return };
         if let Some(connections) = self.lock().servers.get_mut(&server.number()) {
             connections.http2.retain(|shared| !Arc::ptr_eq(&shared.connection.streams, &connection.streams));

@@ -16,11 +16,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::body::progress::{Progress, Verdict};
 use crate::{
     decision::View,
     domain::{Reason, Timestamp},
-    edge::listen::tls::Validity,
+    edge::{
+        forward::body::progress::{Progress, Verdict},
+        listen::tls::Validity,
+    },
     state::token::Verified,
 };
 
@@ -72,22 +74,22 @@ struct State {
 
 /// When an exchange ends before its time.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(in crate::edge::forward) struct Watch {
     /// With whose token.
-    pub(super) identity: Option<Arc<Verified>>,
+    pub(in crate::edge::forward) identity: Option<Arc<Verified>>,
     /// When what is known of a shared store is too old to say that the token holds.
-    pub(super) ends_stale: bool,
+    pub(in crate::edge::forward) ends_stale: bool,
     /// Outside of the time in which its client's certificate is good.
-    pub(super) certified: Validity,
+    pub(in crate::edge::forward) certified: Validity,
     /// When it has had all of its time, if that is bounded.
-    pub(super) ends_at: Option<Instant>,
+    pub(in crate::edge::forward) ends_at: Option<Instant>,
     /// Where a side that is waited for is late, if it has a body.
-    pub(super) upload: Option<Arc<Progress>>,
+    pub(in crate::edge::forward) upload: Option<Arc<Progress>>,
 }
 
 impl Watch {
     /// The end of an exchange that may take `total` from its start.
-    pub(super) fn end(started: Instant, total: Duration) -> Option<Instant> {
+    pub(in crate::edge::forward) fn end(started: Instant, total: Duration) -> Option<Instant> {
         started.checked_add(total)?.checked_add(TOTAL_GRACE)
     }
 }
@@ -131,7 +133,7 @@ impl InFlight {
     }
 
     /// Ends every exchange, for this reason.
-    pub(super) fn end_all(&self, reason: Reason) {
+    pub(in crate::edge::forward) fn end_all(&self, reason: Reason) {
         for shard in &self.shards {
             for guard in lock(shard).guards.iter().flatten() {
                 let mut state = lock(&guard.state);
@@ -162,7 +164,7 @@ impl Drop for Registered {
 
 impl RequestGuard {
     /// From now on an exchange is in flight that ends so.
-    pub(super) fn watch(&self, watch: Watch) {
+    pub(in crate::edge::forward) fn watch(&self, watch: Watch) {
         lock(&self.state).watch = Some(watch);
         self.watched.store(true, Ordering::Relaxed);
     }
@@ -173,7 +175,7 @@ impl RequestGuard {
     }
 
     /// Nothing is in flight any more.
-    pub(super) fn unwatch(&self) {
+    pub(in crate::edge::forward) fn unwatch(&self) {
         if self.watched.load(Ordering::Acquire) {
             let mut state = lock(&self.state);
             state.watch = None;
@@ -182,7 +184,7 @@ impl RequestGuard {
     }
 
     /// The client has something to take, at the latest then; `None` where it has taken everything.
-    pub(super) fn takes_until(&self, end: Option<tokio::time::Instant>) {
+    pub(in crate::edge::forward) fn takes_until(&self, end: Option<tokio::time::Instant>) {
         let mut state = lock(&self.state);
         state.takes_until = end;
         self.watched.store(end.is_some() || state.watch.is_some(), Ordering::Release);

@@ -227,7 +227,7 @@ impl Shared {
     }
 
     /// When the front began to drain; it is asked for only where that has begun.
-    pub(super) fn draining_since(&self) -> tokio::time::Instant {
+    pub(in crate::edge::forward) fn draining_since(&self) -> tokio::time::Instant {
         *self.draining_since.get_or_init(tokio::time::Instant::now)
     }
 
@@ -238,7 +238,7 @@ impl Shared {
     }
 
     /// Whether what is in flight is cut off because the gateway stops.
-    pub(super) fn is_drain_over(&self) -> bool {
+    pub(in crate::edge::forward) fn is_drain_over(&self) -> bool {
         self.drain_over.load(Ordering::Acquire)
     }
 
@@ -264,7 +264,7 @@ impl Shared {
         self.metrics.listeners.refused(refusal.as_str());
     }
 
-    pub(super) fn fields_dropped(&self, dropped: &[Dropped]) {
+    pub(in crate::edge::forward) fn fields_dropped(&self, dropped: &[Dropped]) {
         // Rare: a look-up will do.
         for why in dropped.iter().filter_map(|why| why.as_str()) {
             self.metrics.header_fields_dropped.with_label_values(&[why]).inc();
@@ -280,11 +280,11 @@ impl Shared {
         Gauged::up(&self.connections_open)
     }
 
-    pub(super) fn request_begins(&self) {
+    pub(in crate::edge::forward) fn request_begins(&self) {
         self.metrics.requests_active.add(1);
     }
 
-    pub(super) fn request_ends(&self) {
+    pub(in crate::edge::forward) fn request_ends(&self) {
         self.metrics.requests_active.add(-1);
     }
 
@@ -293,7 +293,7 @@ impl Shared {
     }
 
     /// A place for one more request of a client that may have several in flight; `None` when it has as many as it may.
-    pub(super) fn enter_request(&self, client: IpAddr) -> Option<ClientRequestSlot> {
+    pub(in crate::edge::forward) fn enter_request(&self, client: IpAddr) -> Option<ClientRequestSlot> {
         self.requests.enter(client, self.tunables().requests_per_address)
     }
 
@@ -302,7 +302,7 @@ impl Shared {
     }
 
     /// Whether requests of a route end when a shared store was not heard of for too long.
-    pub(super) fn refuses_stale(&self, route: &Route) -> bool {
+    pub(in crate::edge::forward) fn refuses_stale(&self, route: &Route) -> bool {
         let action = route.settings.stale.unwrap_or(self.services.live_state.freshness().action());
         action == StaleAction::Refuse
     }
@@ -313,7 +313,7 @@ impl Shared {
         self.in_flight.sweep(&self.services.live_state.view(), clock.now(), clock.instant());
     }
 
-    pub(super) fn unrouted(&self) -> &RouteMetrics {
+    pub(in crate::edge::forward) fn unrouted(&self) -> &RouteMetrics {
         &self.unrouted
     }
 

@@ -6,19 +6,21 @@ use http::{HeaderMap, Request, StatusCode, Version};
 use hyper::ext::on_informational;
 use tokio::time::Instant;
 
-use super::{
-    body::{progress::Progress, request::RequestBody},
-    exchange::{Exchange, Inbound},
-    head::client_response,
+use crate::{
+    edge::forward::{
+        body::{progress::Progress, request::RequestBody},
+        exchange::{Exchange, Inbound},
+        head::client_response,
+    },
+    upstream::RESPONSE_BUFFER_BYTES,
 };
-use crate::upstream::RESPONSE_BUFFER_BYTES;
 
 /// Informational responses to one request, at most, where they are listened for: some servers send one every few
 /// seconds while they work.
 const INFORMATIONAL_RESPONSES_MAX: u32 = 1000;
 
 /// Bytes of all heads of the response to one request over HTTP/1, at most, with what is read at once behind them.
-pub(super) const HEADS_BYTES_MAX: u64 = 256 << 10;
+pub(in crate::edge::forward) const HEADS_BYTES_MAX: u64 = 256 << 10;
 
 // A head that fills hyper's buffer, and what it reads ahead of the body, are no flood.
 const _: () = assert!(4 * RESPONSE_BUFFER_BYTES as u64 <= HEADS_BYTES_MAX);

@@ -4,12 +4,12 @@ use std::{net::IpAddr, time::Instant};
 
 use http::request::Parts;
 
-use super::{
-    exchange::{Exchange, Forward, Verdict},
-    failure::Failure,
-};
 use crate::{
     domain::TokenSubject,
+    edge::forward::{
+        exchange::{Exchange, Forward, Verdict},
+        failure::Failure,
+    },
     rules::limit::ClientKey,
     upstream::{ClientRoute, HashBy, hash_of},
 };
@@ -17,7 +17,7 @@ use crate::{
 impl Exchange {
     /// Acquires a server that the request was not tried at, and, the first time, a slot in the pool. Gives when it
     /// did.
-    pub(super) async fn acquire_server(&mut self) -> Result<Instant, Failure> {
+    pub(in crate::edge::forward) async fn acquire_server(&mut self) -> Result<Instant, Failure> {
         let Verdict::Forward(permitted) = &self.verdict else { return Err(Failure::Internal) };
         let pool = &permitted.route.pool;
         if self.pool_slot.is_none() {

@@ -9,7 +9,7 @@ use crate::{
     },
     rules::{issuer::Issuer, realm::later},
     state::{
-        account::{self, Account},
+        account::{self, Account, AccountError},
         keys::{self, Keyring, VaultError},
         refresh,
         revocation::log::{self, Record, RevokedSubject},
@@ -221,16 +221,19 @@ impl AdminService {
         if let Some(account) = account::find(&self.store, realm, name).await? {
             return Ok(account);
         }
-        let missing = |hint| not_found("account", format!("{} in realm {realm}", name.name), hint);
+        let missing = || AccountError::not_found(realm, name).into();
         if !name.business.is_empty() {
-            return Err(missing(""));
+            return Err(missing());
         }
         let named = account::list(&self.store, realm, PrincipalKind::Project, None, PROJECTS_SEARCHED_MAX).await?;
         let mut named = named.into_iter().filter(|account| account.name.name == name.name);
         match (named.next(), named.next()) {
             (Some(account), None) => Ok(account),
-            (Some(_), Some(_)) => Err(missing("; several businesses have one: name the business too")),
-            (None, _) => Err(missing("")),
+            (Some(_), Some(_)) => {
+                let hint = "; several businesses have one: name the business too";
+                Err(not_found("account", name.name.escape_debug().to_string(), hint))
+            }
+            (None, _) => Err(missing()),
         }
     }
 

@@ -8,6 +8,7 @@ use std::{
         mpsc,
     },
     thread,
+    time::Duration,
 };
 
 use serde_json::json;
@@ -347,6 +348,25 @@ fn what_does_not_answer_an_upgrade_is_a_bad_gateway() {
         let answer = gateway.send(&upgrade);
         assert_eq!((answer.status, answer.header("Connection")), (status, Some("close")));
     }
+}
+
+#[test]
+fn a_service_that_says_something_now_and_then_may_take_its_time_to_switch() {
+    let slow = RawUpstream::start(|stream| {
+        stream.read();
+        for _ in 0..4 {
+            let pause = Deadline::after(Duration::from_millis(700));
+            wait_until("a moment", PATIENCE, || pause.left().is_none());
+            stream.write("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
+        }
+        stream.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+        while stream.read() {}
+    });
+    let gateway = Config::standard(slow.address).text("[upstreams.service.timeouts]\nread = \"2s\"").start();
+    let mut connection = Connection::open(gateway.front);
+    let upgrade = get("/public").header("Connection", "Upgrade").header("Upgrade", "websocket");
+    connection.write(upgrade.bytes()).unwrap();
+    assert_eq!(connection.receive_head().unwrap().status, 101);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Asks a server to switch, and gives the client its 101.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
@@ -169,9 +169,17 @@ impl Exchange {
         let shaking_hands = route.pool.http1().handshake(TokioIo::new(transport));
         let (mut sender, connection) = shaking_hands.await.map_err(|error| Failure::of(&error))?;
         tokio::spawn(async move { drop(connection.with_upgrades().await) });
-        let left = route.pool.settings.timeouts.read.min(self.time_left(route));
-        let sending = sender.send_request(request);
-        let sent = timeout_at(Instant::now() + left, sending).await.map_err(|_| Failure::ReadTimeout)?;
+        let ends_at = Instant::now() + self.time_left(route);
+        let mut sending = pin!(sender.send_request(request));
+        let sent = loop {
+            let seen = received.bytes();
+            let late = (Instant::now() + route.pool.settings.timeouts.read).min(ends_at);
+            match timeout_at(late, sending.as_mut()).await {
+                Ok(sent) => break sent,
+                Err(_) if received.bytes() == seen || Instant::now() >= ends_at => return Err(Failure::ReadTimeout),
+                Err(_) => {}
+            }
+        };
         let response = sent.map_err(|error| Failure::of(&error))?;
         // What comes now is a body or a tunnel.
         received.let_come(None);

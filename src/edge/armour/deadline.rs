@@ -14,6 +14,10 @@ use crate::timer::LazyTimeout;
 /// A connection on which nothing happened for so long after a response rests.
 const REST_AFTER: Duration = Duration::from_secs(5);
 
+/// Between two looks while a response is on its way, at least: the shortest times that a config may set are no reason
+/// to look all the time.
+const ANSWERING_LOOK_MIN: Duration = Duration::from_millis(100);
+
 /// How long a client is waited for.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::edge) struct ClientTimeouts {
@@ -117,7 +121,7 @@ impl HeadDeadline {
     fn end(&mut self, state: &Http1State, timeouts: &ClientTimeouts, on_its_way: OnItsWay, now: Instant) -> Instant {
         if state.is_answering() {
             // While a response is on its way, nobody waits for the next request.
-            return now + timeouts.head.min(timeouts.keepalive);
+            return now + timeouts.head.min(timeouts.keepalive).max(ANSWERING_LOOK_MIN);
         }
         if self.is_first {
             return self.accepted + timeouts.head;

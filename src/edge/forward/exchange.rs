@@ -346,16 +346,26 @@ impl Exchange {
         if self.sent != Sent::HandedOn {
             return;
         }
-        let http1 = self.inbound.http1.as_ref().filter(|_| self.bytes_out > SENT_AT_ONCE_BYTES_MAX);
-        let Some(http1) = http1.cloned() else {
-            self.sent = Sent::GoneOut;
+        let Some(http1) = self.inbound.http1.clone() else {
+            // What ended its stream took the piece away that hyper held.
+            if self.inbound.guard.reason().is_none() {
+                self.sent = Sent::GoneOut;
+            }
             return;
         };
+        if self.bytes_out > SENT_AT_ONCE_BYTES_MAX {
+            http1.hand_on(self);
+        } else {
+            self.sent = Sent::GoneOut;
+        }
+    }
+
+    /// All of the server's response is here: its client may take it as slowly as it likes.
+    pub(super) fn server_is_done(&mut self) {
         if let Some(server_lease) = &mut self.server_lease {
             server_lease.settle();
         }
         self.pool_slot = None;
-        http1.hand_on(self);
     }
 
     /// How long it may still take; not nothing, which would never end.

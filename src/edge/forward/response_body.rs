@@ -223,6 +223,7 @@ impl Relay {
             upload.answered();
         }
         let exchange = &mut *self.exchange;
+        exchange.server_is_done();
         let Some(lease) = exchange.lease.take() else { return };
         if lease.is_http2() {
             return self.incoming.finish(lease, cx);

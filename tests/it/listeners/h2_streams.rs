@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::{net::TcpStream, runtime::Runtime, time::timeout};
 
 use crate::support::{
-    Config, Connection, Contract, Gateway, PATIENCE, RawUpstream, Sender, get, wait_until, wait_until_async,
+    Config, Connection, Contract, Gateway, PATIENCE, RawUpstream, Sender, Upstream, get, wait_until, wait_until_async,
     with_client,
 };
 
@@ -146,21 +146,28 @@ fn a_request_whose_body_does_not_end_is_one_in_flight() {
 }
 
 #[test]
-fn who_takes_no_bytes_of_an_answer_of_ours_holds_no_stream() {
-    let upstream = RawUpstream::start(|stream| while stream.read() {});
-    let config = Config::standard(upstream.address).server("body_timeout = \"300ms\"");
+fn who_takes_no_bytes_of_a_response_holds_no_stream_and_is_said_to_have_left() {
+    let upstream = Upstream::start();
+    let config = Config::standard(upstream.address).server("body_timeout = \"2s\"");
     let gateway = config.start_bare();
+    // The server has done its part, whatever its client does.
+    let asked = || gateway.metric("portero_upstream_requests_in_flight{upstream=\"service\"}");
     Runtime::new().unwrap().block_on(async {
         let stream = TcpStream::connect(gateway.front).await.unwrap();
         let (mut sender, connection) =
             h2::client::Builder::new().initial_window_size(0).handshake::<_, Bytes>(stream).await.unwrap();
         let driving = tokio::spawn(connection);
-        poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
-        let (response, _) = sender.send_request(request("GET", "/sws", &[]), true).unwrap();
-        let answer = response.await.unwrap();
-        assert_eq!(answer.status().as_u16(), 401);
-        let ended = timeout(PATIENCE, answer.into_body().data()).await.unwrap();
-        assert!(ended.unwrap().is_err_and(|error| error.is_reset()));
+        // One of ours, and one of a server.
+        for (path, status) in [("/sws", 401), ("/public", 200)] {
+            poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
+            let (response, _) = sender.send_request(request("GET", path, &[]), true).unwrap();
+            let answer = response.await.unwrap();
+            assert_eq!(answer.status().as_u16(), status);
+            wait_until("its server is free", PATIENCE, || asked() == 0.0);
+            let ended = timeout(PATIENCE, answer.into_body().data()).await.unwrap();
+            assert!(ended.unwrap().is_err_and(|error| error.is_reset()));
+        }
         driving.abort();
     });
+    gateway.process.access_line("its end", |line| line["path"] == "/public" && line["reason"] == "client_left");
 }

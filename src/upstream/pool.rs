@@ -198,9 +198,9 @@ impl Pool {
         self.slots.take(client, left.min(self.settings.timeouts.connect)).await
     }
 
-    /// Whether a request may be sent again; it is counted then.
+    /// Takes one from the pool's retries, where there is one: then a request may be sent again.
     #[must_use]
-    pub fn may_retry(&self, now: Instant) -> bool {
+    pub fn spend_retry(&self, now: Instant) -> bool {
         let may = self.budget.withdraw(self.kind.epoch.millis(now));
         if may {
             self.metrics.retries.inc();

@@ -259,9 +259,7 @@ impl ServerLease {
             tracing::warn!(server = server.address(), address = %server.socket, "a server failed and is left alone");
         }
     }
-}
 
-impl ServerLease {
     /// The server has done its part: what its client still takes says nothing of it.
     pub fn settle(&mut self) {
         if std::mem::replace(&mut self.is_settled, true) {

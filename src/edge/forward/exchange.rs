@@ -346,17 +346,11 @@ impl Exchange {
         if self.sent != Sent::HandedOn {
             return;
         }
-        let Some(http1) = self.inbound.http1.clone() else {
+        match &self.inbound.http1 {
+            Some(http1) if self.bytes_out > SENT_AT_ONCE_BYTES_MAX => Arc::clone(http1).hand_on(self),
             // What ended its stream took the piece away that hyper held.
-            if self.inbound.guard.reason().is_none() {
-                self.sent = Sent::GoneOut;
-            }
-            return;
-        };
-        if self.bytes_out > SENT_AT_ONCE_BYTES_MAX {
-            http1.hand_on(self);
-        } else {
-            self.sent = Sent::GoneOut;
+            None if self.inbound.guard.reason().is_some() => {}
+            _ => self.sent = Sent::GoneOut,
         }
     }
 

@@ -26,14 +26,12 @@ impl Exchange {
                 Ok(Ok(())) => {}
                 // The request that makes it says so of the server.
                 Ok(Err(why)) => {
-                    return Err(Failed { failure: Failure::Unconnected(why), again: self.may_retry(false) });
+                    return Err(Failed { failure: Failure::Unconnected(why), again: self.spend_retry(false) });
                 }
-                // A server that does not say what it allows may take a request on another. One that has said nothing at
-                // all would be waited for once more, where there are others.
-                Err(_) if self.may_retry(false) => {
-                    return Err(Failed { failure: Failure::Unconnected(Unconnected::Timeout), again: true });
-                }
-                Err(_) => break,
+                // A server that does not say what it allows may take a request on another connection. It may be silent,
+                // too: where there is another server, that is asked.
+                Err(_) if !self.spend_retry(false) => break,
+                Err(_) => return Err(Failed { failure: Failure::Unconnected(Unconnected::Timeout), again: true }),
             }
             let now = self.shared().services.clock.instant();
             self.lease = connections.take(&server, Instant::from_std(now));
@@ -71,6 +69,6 @@ impl Exchange {
         if is_servers && !self.is_over() {
             self.server_failed(upstream::Failure::Unreachable);
         }
-        Failed { failure: Failure::Unconnected(why), again: self.may_retry(false) }
+        Failed { failure: Failure::Unconnected(why), again: self.spend_retry(false) }
     }
 }

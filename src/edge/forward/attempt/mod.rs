@@ -6,6 +6,7 @@
 //! connect        a connection that another request makes, or a new one
 //! hand_over      what the server receives, and how long the two sides are waited for
 //! informational  informational responses: how many there may be, and where they go
+//! waiting        how long the head of a response is waited for
 //! retry          whether there is another attempt
 //! ```
 
@@ -15,3 +16,4 @@ mod hand_over;
 pub(super) mod informational;
 pub(super) mod retry;
 mod send;
+pub(super) mod waiting;

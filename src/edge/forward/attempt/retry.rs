@@ -71,18 +71,18 @@ impl Exchange {
         let stale = (ended || failure == Failure::Refused) && !self.is_answering;
         self.note_failure(failure, stale);
         let again = repeatable && !self.is_answering && failure.is_broken();
-        again && self.may_retry(stale)
+        again && self.spend_retry(stale)
     }
 
-    /// Whether a request that may be repeated is, which is counted then. Where no other server is left, it is repeated
-    /// only if `same_server` may be asked again.
-    pub(super) fn may_retry(&self, same_server: bool) -> bool {
+    /// Takes one from the pool's retries for a request that may be repeated, where there is one. Where no other server
+    /// is left, it is repeated only if `same_server` may be asked again.
+    pub(super) fn spend_retry(&self, same_server: bool) -> bool {
         let Some((route, server_lease)) = self.route().zip(self.server_lease.as_ref()) else { return false };
         let (pool, now) = (&route.pool, self.shared().services.clock.instant());
         self.tries <= pool.settings.retries
             && !self.is_over()
             && (same_server || pool.has_another(now, &self.tried, server_lease.server()))
-            && pool.may_retry(now)
+            && pool.spend_retry(now)
     }
 }
 

@@ -4,14 +4,16 @@ use std::{
     future::poll_fn,
     pin::{Pin, pin},
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use http::{Request, Response, StatusCode};
 use hyper::{body::Incoming, client::conn::TrySendError};
 use tokio::time::Instant;
 
-use super::retry::{Failed, Outbound};
+use super::{
+    retry::{Failed, Outbound},
+    waiting::Waiting,
+};
 use crate::{
     aside::aside,
     decision::Route,
@@ -78,11 +80,7 @@ impl Exchange {
             self.timeout = lease.take_timeout();
             (lease.received().map_or(0, Received::bytes), lease.send(request))
         };
-        let mut waiting = Waiting {
-            read_timeout: route.pool.settings.timeouts.read,
-            ends_at: self.ends_at(route, now),
-            seen: before,
-        };
+        let mut waiting = Waiting::new(route, self.ends_at(route, now), before);
         self.timeout.set(waiting.end(Instant::from_std(now)));
         if let Some((upload, received)) = self.upload.as_ref().zip(self.received()) {
             upload.follow(received.clone());
@@ -136,13 +134,10 @@ impl Exchange {
     fn poll_over(&mut self, waiting: &mut Waiting, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(self.timeout.poll_over(cx));
-            let bytes = self.received().map_or(0, Received::bytes);
-            let now = Instant::now();
-            if bytes == waiting.seen || now >= waiting.ends_at {
-                return Poll::Ready(());
+            match waiting.begins_anew(self.received().map_or(0, Received::bytes), Instant::now()) {
+                Some(end) => self.timeout.set(end),
+                None => return Poll::Ready(()),
             }
-            waiting.seen = bytes;
-            self.timeout.set(waiting.end(now));
         }
     }
 
@@ -172,20 +167,5 @@ impl Exchange {
         if let Some(upload) = &self.upload {
             upload.answering(Instant::from_std(now));
         }
-    }
-}
-
-/// How long the head of a response is waited for.
-struct Waiting {
-    read_timeout: Duration,
-    ends_at: Instant,
-    /// Bytes that had come: more of them let the wait begin anew.
-    seen: u64,
-}
-
-impl Waiting {
-    /// When it is over that begins `now`.
-    fn end(&self, now: Instant) -> Instant {
-        (now + self.read_timeout).min(self.ends_at)
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     decision::Route,
     edge::{
         forward::{
-            attempt::{informational::HEADS_BYTES_MAX, retry::Failed},
+            attempt::{informational::HEADS_BYTES_MAX, retry::Failed, waiting::Waiting},
             body::request::RequestBody,
             exchange::{Exchange, Tunnel},
             failure::{Failure, Unconnected},
@@ -169,15 +169,13 @@ impl Exchange {
         let shaking_hands = route.pool.http1().handshake(TokioIo::new(transport));
         let (mut sender, connection) = shaking_hands.await.map_err(|error| Failure::of(&error))?;
         tokio::spawn(async move { drop(connection.with_upgrades().await) });
-        let ends_at = Instant::now() + self.time_left(route);
-        let mut sending = pin!(sender.send_request(request));
+        let now = Instant::now();
+        let mut waiting = Waiting::new(route, now + self.time_left(route), received.bytes());
+        let (mut sending, mut end) = (pin!(sender.send_request(request)), waiting.end(now));
         let sent = loop {
-            let seen = received.bytes();
-            let late = (Instant::now() + route.pool.settings.timeouts.read).min(ends_at);
-            match timeout_at(late, sending.as_mut()).await {
+            match timeout_at(end, sending.as_mut()).await {
                 Ok(sent) => break sent,
-                Err(_) if received.bytes() == seen || Instant::now() >= ends_at => return Err(Failure::ReadTimeout),
-                Err(_) => {}
+                Err(_) => end = waiting.begins_anew(received.bytes(), Instant::now()).ok_or(Failure::ReadTimeout)?,
             }
         };
         let response = sent.map_err(|error| Failure::of(&error))?;
